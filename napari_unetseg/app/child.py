@@ -1,0 +1,112 @@
+"""The child process of long work: ``python -m napari_unetseg.app.child``.
+
+The first line on standard input says what to do; every event is a line on standard
+output. A second line, or the end of the input because the parent is gone, means "stop":
+a window that dies takes no half-finished work with it, and leaves no orphan behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from napari_unetseg.app import actions
+from napari_unetseg.app.wire import to_line
+from napari_unetseg.config import (
+    Config,
+    ConvertConfig,
+    ExportConfig,
+    PredictConfig,
+    TrainConfig,
+)
+from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.events import Event, Outcome, RunFinished
+
+_LOG = logging.getLogger(__name__)
+CONFIGS: dict[str, type[Config]] = {
+    "convert": ConvertConfig,
+    "predict": PredictConfig,
+    "train": TrainConfig,
+    "export": ExportConfig,
+}
+
+
+def run(
+    verb: str,
+    arguments: dict[str, Any],
+    on_event: Callable[[Event], None],
+    is_cancelled: Callable[[], bool],
+) -> RunFinished:
+    """Do one verb of :mod:`napari_unetseg.app.actions`, whatever happens.
+
+    Parameters
+    ----------
+    verb
+        ``"convert"``, ``"predict"``, ``"train"`` or ``"export"``.
+    arguments
+        ``config`` as plain data, and the paths that the action takes.
+    """
+    action = getattr(actions, verb)
+    config = CONFIGS[verb].model_validate(arguments.pop("config", {}))
+    paths = {name: Path(value) for name, value in arguments.items()}
+    try:
+        result = action(
+            **paths, config=config, on_event=on_event, is_cancelled=is_cancelled
+        )
+    except Cancelled as error:
+        return RunFinished(Outcome.CANCELLED, error=str(error))
+    except UnetsegError as error:
+        return RunFinished(
+            Outcome.FAILED, error=str(error), details=traceback.format_exc()
+        )
+    except Exception as error:
+        # The last fence of the process: the window must hear of it as a sentence.
+        _LOG.exception("%s failed", verb)
+        sentence = f"The {verb} process failed: {type(error).__name__}: {error}"
+        return RunFinished(
+            Outcome.FAILED, error=sentence, details=traceback.format_exc()
+        )
+    outcome = Outcome(result.get("outcome", Outcome.DONE))
+    return RunFinished(outcome, result=result)
+
+
+def main(stdin: IO[str] = sys.stdin) -> int:
+    """Read a job, do it, say how it ended."""
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    # Libraries that print must not end up between the events.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(10)
+    job = json.loads(stdin.readline())
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(stdin, stop), daemon=True).start()
+
+    def send(event: Event) -> None:
+        try:
+            events.write(to_line(event) + "\n")
+        except (BrokenPipeError, ValueError):
+            stop.set()
+
+    finished = run(job["verb"], job["arguments"], send, stop.is_set)
+    send(finished)
+    return 0 if finished.outcome is not Outcome.FAILED else 1
+
+
+def _listen(stdin: IO[str], stop: threading.Event) -> None:
+    stdin.readline()
+    stop.set()
+
+
+if __name__ == "__main__":
+    # Daemon threads may still hold standard input: leave without waiting for them.
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)

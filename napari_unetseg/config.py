@@ -1,0 +1,129 @@
+"""What a person can choose, one frozen model per verb.
+
+Limits, choices and help texts stand here once: the forms of the window, the options
+of the command line and the checks of the engine all read them from the fields.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_unetseg.geometry import Box, Zyx
+
+RATER_DISAGREEMENT = "rater_disagreement"
+MODEL_DISAGREEMENT = "model_disagreement"
+TOTAL_UNCERTAINTY = "total_uncertainty"
+MAPS = (RATER_DISAGREEMENT, MODEL_DISAGREEMENT, TOTAL_UNCERTAINTY)
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Preset = Literal["S", "M", "L"]
+ExportFormat = Literal["ome-zarr", "in-place", "tiff", "nifti", "csv"]
+
+
+class Config(BaseModel):
+    """A frozen value; unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def replace(self, **changes: object) -> Self:
+        """Return a copy with some fields changed, validated anew."""
+        return type(self).model_validate({**dict(self), **changes})
+
+
+class ConvertConfig(Config):
+    """How a file that is no zarr becomes one."""
+
+    chunk: Zyx | None = Field(
+        None, description="Chunk (z, y, x) in voxels; chosen from the data if empty."
+    )
+    voxel_size: tuple[float, float, float] | None = Field(
+        None, description="Voxel size (z, y, x) if the file does not say it."
+    )
+    unit: str | None = Field(None, description="Unit of the voxel size.")
+
+
+class PredictConfig(Config):
+    """How blocks are predicted."""
+
+    box: Box | None = Field(None, description="Part of the volume; all of it if empty.")
+    model: str | None = Field(
+        None, description="Model version; the active one if empty."
+    )
+    block: Zyx | None = Field(
+        None, description="Block (z, y, x) in voxels; the largest that fits if empty."
+    )
+    flips: Literal[1, 2, 4] = Field(
+        2,
+        description="Mirrored passes that are averaged; their spread is the model "
+        "disagreement. 1 is fastest and shows none.",
+    )
+    device: Device = Field("auto", description="Where the network runs.")
+    threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="Processor threads; 0 takes all cores but one, at least one."
+    )
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Memory allowed in GB; half of what is free if empty."
+    )
+    missing_chunks: Literal["fail", "fill"] = Field(
+        "fail",
+        description="A chunk that is not on disk: a failed block, or empty space.",
+    )
+    retry_failed: bool = Field(True, description="Try failed blocks again.")
+
+
+class TrainConfig(Config):
+    """How a network learns from labels."""
+
+    parent: str | None = Field(
+        None, description="Version to start from; a new network if empty."
+    )
+    preset: Preset = Field("M", description="Size of a new network.")
+    steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        400, description="Training steps at most."
+    )
+    budget_s: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Seconds of training at most."
+    )
+    batch: Annotated[int, Field(ge=1, le=16)] = Field(
+        2, description="Patches per step."
+    )
+    patch: Zyx | None = Field(
+        None, description="Patch (z, y, x) in voxels; planned from the data if empty."
+    )
+    learning_rate: Annotated[float, Field(gt=0, le=0.1)] | None = Field(
+        None, description="Step size; 2e-3 for a new network, 3e-4 for fine-tuning."
+    )
+    device: Device = Field("auto", description="Where the network learns.")
+    threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="Processor threads; 0 takes all cores but one, at least one."
+    )
+    seed: int = Field(0, description="Seed of all random choices.")
+    annotators: tuple[str, ...] = Field(
+        (), description="Whose corrections count; everybody's if empty."
+    )
+
+
+class ExportConfig(Config):
+    """What leaves the project, and how."""
+
+    format: ExportFormat = Field(
+        "ome-zarr", description="File format; in-place writes beside the source image."
+    )
+    target: Path | None = Field(
+        None, description="File or folder to write; not needed for in-place."
+    )
+    name: str = Field("segmentation", description="Name of the labels.")
+    kind: Literal["classes", "objects"] = Field(
+        "classes", description="Class ids, or one id per connected object."
+    )
+    annotator: str | None = Field(
+        None, description="Whose corrections count; everybody's if empty."
+    )
+    box: Box | None = Field(None, description="Part of the volume; all of it if empty.")
+    min_voxels: Annotated[int, Field(ge=0)] = Field(
+        0, description="Objects smaller than this are left out."
+    )
+    overwrite: bool = Field(False, description="Replace what is at the target.")

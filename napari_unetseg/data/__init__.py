@@ -1,0 +1,1 @@
+"""Volumes, predictions, corrections and exports on disk: numpy, zarr and SQLite."""

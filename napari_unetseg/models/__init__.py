@@ -1,0 +1,1 @@
+"""Networks, their cards and what turns a block of voxels into a prediction."""

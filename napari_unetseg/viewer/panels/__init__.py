@@ -1,0 +1,1 @@
+"""One file per card of the dock."""
