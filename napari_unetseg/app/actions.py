@@ -7,24 +7,36 @@ through ``on_event``, stops when ``is_cancelled`` says so, and returns plain val
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from napari_unetseg.app.model_fit import check_fits
 from napari_unetseg.app.project import Project, is_project
+from napari_unetseg.app.sample import make_sample_project
 from napari_unetseg.config import (
+    Config,
     ConvertConfig,
     ExportConfig,
     PredictConfig,
     TrainConfig,
 )
+from napari_unetseg.data.agreement import agreement as measure_agreement
 from napari_unetseg.data.composite import read_composite
 from napari_unetseg.data.convert import convert as convert_volume
+from napari_unetseg.data.convert import needs_conversion
 from napari_unetseg.data.export import export_labels
+from napari_unetseg.data.ome_zarr import read_image
 from napari_unetseg.data.volume import Volume
-from napari_unetseg.errors import ModelNotFoundError, ReadOnlyError
+from napari_unetseg.errors import (
+    LabelsError,
+    ModelNotFoundError,
+    ProjectLockedError,
+    explained_writing,
+)
 from napari_unetseg.events import (
     IsCancelled,
     OnEvent,
@@ -33,4 +45,286 @@ from napari_unetseg.events import (
     never_cancelled,
 )
 from napari_unetseg.geometry import Box
-from napari_unetseg.models.store import ModelCard
+from napari_unetseg.inference.run import PredictJob, predict_job
+from napari_unetseg.training.training_set import collect
+
+
+def new_project(
+    folder: Path,
+    volume: Path | str,
+    classes: Sequence[str],
+    raters: Sequence[str] = (),
+    *,
+    model: Path | None = None,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> dict[str, Any]:
+    """Make a project for a volume; a file that is no zarr is converted beside it.
+
+    Parameters
+    ----------
+    model
+        Folder of a model to begin with; it becomes the active one.
+    """
+    source = str(volume)
+    if "://" not in source and needs_conversion(Path(source)):
+        source = str(converted_path(Path(source)))
+        if not Path(source).exists():
+            convert(Path(volume), Path(source), on_event=on_event,
+                    is_cancelled=is_cancelled)  # fmt: skip
+    project = Project.create(
+        folder, source, class_names=tuple(classes), rater_names=tuple(raters)
+    )
+    with project:
+        if model is not None:
+            project.import_model(model)
+        return {"project": str(project.folder), "volume": project.volume.uri,
+                "classes": list(project.class_names)}  # fmt: skip
+
+
+def converted_path(source: Path) -> Path:
+    """Return where the zarr made from a file goes: beside it, same name."""
+    name = source.name
+    for suffix in (".nii.gz", ".ome.tiff", ".ome.tif", source.suffix):
+        if suffix and name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+            break
+    return source.with_name(f"{name}.zarr")
+
+
+def convert(
+    source: Path,
+    target: Path,
+    config: ConvertConfig | None = None,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> dict[str, Any]:
+    """Turn a TIFF or NIfTI file into OME-Zarr, streamed."""
+    config = config or ConvertConfig()
+    path = convert_volume(source, target, config, on_event, is_cancelled)
+    return {"volume": str(path), "shape": list(Volume.open(path).shape)}
+
+
+def sample(
+    folder: Path,
+    config: Config | None = None,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> dict[str, Any]:
+    """Make the sample project in a folder, or find the one that is there."""
+    on_event(RunStarted("sample", 1, subject="sample"))
+    project = make_sample_project(folder)
+    return {"project": str(project)}
+
+
+def predict(
+    folder: Path,
+    config: PredictConfig | None = None,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> dict[str, Any]:
+    """Predict a box or the whole volume with a model version; resumes by itself."""
+    config = config or PredictConfig()
+    with Project.open(folder, read_only=True) as project:
+        version = config.model or project.active_model
+        if version is None:
+            raise ModelNotFoundError(
+                "This project has no model yet",
+                do="Label a few slices and train a new model first.",
+            )
+        check_fits(project.models.card(version), project.volume, project.class_names)
+        with _only_one(project, version):
+            summary = predict_job(
+                _predict_job(project, version, config), on_event, is_cancelled
+            )
+    return {
+        "version": version,
+        "outcome": summary.outcome.value,
+        "done": summary.done,
+        "empty": summary.empty,
+        "failed": summary.failed,
+        "voxels": summary.voxels,
+        "seconds": summary.seconds,
+    }
+
+
+def train(
+    folder: Path,
+    config: TrainConfig | None = None,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> dict[str, Any]:
+    """Train a new model, or fine-tune ``config.parent``, from all corrections to date.
+
+    The new version becomes the active one, unless another program holds the project
+    (the window that started this as its child, which then does so itself).
+    """
+    from napari_unetseg.training.finetune import TrainJob
+    from napari_unetseg.training.finetune import train as run_training
+
+    config = config or TrainConfig()
+    with Project.open(folder) as project:
+        labels = collect(
+            project.corrections,
+            project.predictions(),
+            project.classes,
+            annotators=config.annotators,
+        )
+        job = TrainJob(
+            volume_uri=project.volume.uri,
+            time_point=project.volume.time_point,
+            training_set=labels,
+            models_dir=project.folder / "models",
+            version=project.models.next_version(),
+            parent_dir=config.parent and project.models.dir(config.parent),
+            classes=project.classes,
+            raters=project.raters,
+            normalisation=project.normalisation(),
+            config=config,
+        )
+        card = run_training(job, on_event, is_cancelled)
+        if not project.read_only:
+            project.set_active_model(card.version)
+    return {"version": card.version, "parent": card.parent, "metrics": card.metrics}
+
+
+def export(
+    folder: Path,
+    config: ExportConfig,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> dict[str, Any]:
+    """Write corrections over predictions to an open format."""
+    with Project.open(folder, read_only=True) as project:
+        return export_labels(
+            CorrectedLabels(project, config.annotator),
+            volume=project.volume,
+            classes=project.classes,
+            config=config,
+            on_event=on_event,
+            is_cancelled=is_cancelled,
+        )
+
+
+class CorrectedLabels:
+    """Corrections over the active prediction, read box by box."""
+
+    def __init__(self, project: Project, annotator: str | None = None) -> None:
+        self._corrections = project.corrections
+        self._predictions = project.predictions()
+        self._annotator = annotator
+        self.shape = project.volume.shape
+
+    def read(self, box: Box) -> Any:
+        """Return class ids, uint8 zyx."""
+        return read_composite(self._corrections, self._predictions, box,
+                              self._annotator)  # fmt: skip
+
+
+def agreement(
+    labels: Sequence[Path | str],
+    names: Sequence[str] = (),
+    *,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> dict[str, Any]:
+    """Measure how far label images agree, per class.
+
+    Parameters
+    ----------
+    labels
+        OME-Zarr label images of one shape; a single volume stands for all of its
+        label groups.
+    names
+        Names for the table; the folders' own names if empty.
+    """
+    paths = _label_paths(labels)
+    names = tuple(names) or tuple(path.name for path in paths)
+    if len(names) != len(paths):
+        raise LabelsError("Every label image needs a name", got=len(names),
+                          expected=len(paths))  # fmt: skip
+    images = {
+        name: Volume.open(path).array(0)
+        for name, path in zip(names, paths, strict=True)
+    }
+    return measure_agreement(images, on_event=on_event, is_cancelled=is_cancelled)
+
+
+def info(path: Path | str) -> dict[str, Any]:
+    """Describe a project or a volume."""
+    if "://" not in str(path) and is_project(path):
+        with Project.open(path, read_only=True) as project:
+            return _project_info(project)
+    volume = Volume.open(path)
+    return _volume_info(volume)
+
+
+def _volume_info(volume: Volume) -> dict[str, Any]:
+    return {
+        "volume": volume.uri,
+        "format": volume.info.version,
+        "shape": list(volume.shape),
+        "channels": volume.n_channels,
+        "dtype": str(volume.dtype),
+        "voxel_size": list(volume.voxel_size),
+        "unit": volume.unit,
+        "levels": [list(level.shape) for level in volume.levels],
+        "chunk": list(volume.levels[0].chunk),
+        "labels": list(volume.info.label_names),
+    }
+
+
+def _project_info(project: Project) -> dict[str, Any]:
+    return {
+        "project": str(project.folder),
+        "classes": list(project.class_names),
+        "raters": list(project.raters),
+        "active_model": project.active_model,
+        "models": list(project.models.versions()),
+        "annotators": list(project.corrections.annotators()),
+        "strokes": project.corrections.n_strokes,
+        "labelled_voxels": project.corrections.counts(),
+        **_volume_info(project.volume),
+    }
+
+
+def _predict_job(project: Project, version: str, config: PredictConfig) -> PredictJob:
+    return PredictJob(
+        volume_uri=project.volume.uri,
+        time_point=project.volume.time_point,
+        prediction_path=project.prediction_path(version),
+        log_path=project.run_log_path(version),
+        model_dir=project.models.dir(version),
+        normalisation=project.normalisation(),
+        class_names=tuple(i.name for i in project.models.card(version).classes),
+        config=config,
+    )
+
+
+@contextmanager
+def _only_one(project: Project, version: str) -> Iterator[None]:
+    """Let one process at a time write the predictions of a version."""
+    path = project.folder / "runs" / f"{version}.lock"
+    try:
+        with explained_writing("the prediction", project.folder):
+            lock = FileLock(path, timeout=0).acquire()
+    except Timeout:
+        raise ProjectLockedError(
+            f"Another process is predicting with {version}",
+            do="Wait until it has finished, or stop it.",
+        ) from None
+    with lock:
+        yield
+
+
+def _label_paths(labels: Sequence[Path | str]) -> list[Path]:
+    paths = [Path(label) for label in labels]
+    if len(paths) > 1:
+        return paths
+    names = read_image(paths[0]).label_names if paths else ()
+    if len(names) < 2:
+        raise LabelsError(
+            "Agreement needs at least two label images", got=len(names) or len(paths),
+            do="Name two or more, or one volume that holds several.",
+        )  # fmt: skip
+    return [paths[0] / "labels" / name for name in names]

@@ -36,6 +36,7 @@ CONFIGS: dict[str, type[Config]] = {
     "predict": PredictConfig,
     "train": TrainConfig,
     "export": ExportConfig,
+    "sample": Config,
 }
 
 
@@ -50,7 +51,7 @@ def run(
     Parameters
     ----------
     verb
-        ``"convert"``, ``"predict"``, ``"train"`` or ``"export"``.
+        ``"convert"``, ``"predict"``, ``"train"``, ``"export"`` or ``"sample"``.
     arguments
         ``config`` as plain data, and the paths that the action takes.
     """

@@ -23,6 +23,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from napari_unetseg.app.lock import ProjectLock
+from napari_unetseg.app.model_fit import check_fits
 from napari_unetseg.config import Config
 from napari_unetseg.data.classes import ClassInfo, default_classes
 from napari_unetseg.data.corrections import CorrectionStore
@@ -39,7 +40,7 @@ from napari_unetseg.errors import (
     VolumeNotFoundError,
     explained_writing,
 )
-from napari_unetseg.models.store import ModelStore
+from napari_unetseg.models.store import ModelStore, read_card
 
 FORMAT_VERSION = 1
 SUFFIX = ".unetseg"
@@ -205,6 +206,20 @@ class Project:
             self.models.card(version)
         self._change(active_model=version)
 
+    def import_model(self, folder: Path) -> str:
+        """Copy a model into the project, make it the active one, return its version.
+
+        Raises
+        ------
+        ModelMismatchError
+            If its channels or classes are not those of the project.
+        """
+        check_fits(read_card(folder), self.volume, self.class_names)
+        self._check_writable()
+        version = self.models.import_from(folder).version
+        self.set_active_model(version)
+        return version
+
     def add_class(self, name: str) -> ClassInfo:
         """Add a class at the end and return it."""
         if name in self.class_names:
@@ -240,11 +255,14 @@ class Project:
             _write_atomically(path, estimate.model_dump_json())
         return estimate
 
-    def _change(self, **changes: object) -> None:
+    def _check_writable(self) -> None:
         if self.read_only:
             raise ReadOnlyError(
                 f"The project {self.name} is read-only", do=self.held_by
             )
+
+    def _change(self, **changes: object) -> None:
+        self._check_writable()
         changed = self._file.replace(**changes)
         _write_file(self.folder, changed)
         self._file = changed

@@ -11,20 +11,16 @@ through :meth:`Session.poll`, called by a timer of the window::
 
 from __future__ import annotations
 
-import getpass
-import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from psygnal import Signal
-
 from napari_unetseg.app import opening
-from napari_unetseg.app.actions import check_predictable
-from napari_unetseg.app.jobs import JobRunner
-from napari_unetseg.app.project import Project
-from napari_unetseg.app.review import Review
-from napari_unetseg.app.status import JobState, JobStatus, Notice, ProgressMeter
-from napari_unetseg.app.editing import Editing
+from napari_unetseg.app.editing import EditingVerbs
+from napari_unetseg.app.long_work import LongWork
+from napari_unetseg.app.project import Project, is_project
+from napari_unetseg.app.review import Review, ReviewVerbs
+from napari_unetseg.app.status import JobStatus, Notice
 from napari_unetseg.config import (
     Config,
     ConvertConfig,
@@ -33,18 +29,290 @@ from napari_unetseg.config import (
     TrainConfig,
 )
 from napari_unetseg.data.classes import ClassInfo
-from napari_unetseg.errors import UnetsegError
 from napari_unetseg.events import (
     BlockDone,
     BlocksPlanned,
-    BlockStarted,
     BlockState,
-    Event,
-    Message,
     Outcome,
     RunFinished,
     StepDone,
 )
 from napari_unetseg.geometry import Box
+from napari_unetseg.inference.run import known_blocks
 
-_LOG = logging.getLogger(__name__)
+FINETUNE_STEPS = 150
+
+
+class Session(EditingVerbs, ReviewVerbs):
+    """The open project and everything a person can do with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._work = LongWork(self)
+        self._last_predict: PredictConfig | None = None
+
+    # --- opening and closing ---------------------------------------------------
+
+    def open_path(self, path: str | Path) -> None:
+        """Open whatever this is: a project, a volume, or a file to convert first.
+
+        A volume without a project ends in :attr:`classes_wanted`; the answer is
+        :meth:`open_volume`.
+        """
+        with self._noticed():
+            found = opening.look_at(path)
+            if found.kind is opening.PathKind.PROJECT:
+                self.open_project(found.path)
+            elif found.kind is opening.PathKind.FILE:
+                self._work.start(
+                    "convert", ConvertConfig(), source=found.path, target=found.target
+                )
+            elif is_project(found.target):
+                self.open_project(found.target)
+            else:
+                self.classes_wanted.emit(found.path)
+
+    def open_volume(
+        self,
+        uri: str | Path,
+        project_folder: Path | None = None,
+        class_names: tuple[str, ...] = ("object",),
+    ) -> None:
+        """Make a project for a volume and open it."""
+        with self._noticed():
+            folder = project_folder or opening.project_folder(str(uri))
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._take(Project.create(folder, uri, class_names=class_names))
+
+    def open_project(self, folder: str | Path) -> None:
+        """Open a project folder; the one that is open already stays as it is."""
+        if self.project and Path(folder).resolve() == self.project.folder:
+            return
+        with self._noticed():
+            self._take(Project.open(folder))
+
+    def open_sample(self, folder: Path | None = None) -> None:
+        """Open the sample project; the first time it is made in the background."""
+        with self._noticed():
+            folder = folder or opening.user_data() / "sample"
+            self._work.start("sample", Config(), folder=folder)
+
+    def close(self) -> None:
+        """End what runs and let go of the project."""
+        self.drop_preview()
+        self._work.close()
+        if self._review is not None:
+            self._review.wait()
+        if self.project is not None:
+            self.project.close()
+            self.project = self._predictions = self._review = None
+            self.project_changed.emit(None)
+
+    # --- long work -------------------------------------------------------------
+
+    def predict(self, box: Box | None = None, **options: object) -> None:
+        """Predict a box, or the whole volume, with the active model."""
+        config = PredictConfig.model_validate({**options, "box": box})
+        if self._start_if_possible("predict", config):
+            self._last_predict = config
+
+    def train_new(self, **options: object) -> None:
+        """Train a new model from the labels made so far."""
+        config = TrainConfig.model_validate({**options, "parent": None})
+        self._start_if_possible("train", config)
+
+    def finetune(self, **options: object) -> None:
+        """Train the active model further with all corrections to date."""
+        active = self.project.active_model if self.project else None
+        options = {"steps": FINETUNE_STEPS, **options, "parent": active}
+        self._start_if_possible(
+            "train", TrainConfig.model_validate(options), reason="finetune"
+        )
+
+    def export(self, config: ExportConfig) -> None:
+        """Write the corrected labels to an open format."""
+        self._start_if_possible("export", config)
+
+    def cancel(self) -> None:
+        """Ask the running job to stop."""
+        self._work.cancel()
+
+    def poll(self) -> None:
+        """Take in what happened elsewhere; called some twenty times a second."""
+        self._work.poll()
+        if self._review is not None and self._review.collect():
+            self._worklist_changed.emit()
+
+    @property
+    def block_states(self) -> dict[int, BlockState]:
+        """What is known of the blocks of the last planned prediction."""
+        return self._work.block_states
+
+    @property
+    def last_plan(self) -> BlocksPlanned | None:
+        """The grid of the last planned prediction."""
+        return self._work.last_plan
+
+    # --- models, people, classes -----------------------------------------------
+
+    def set_active_model(self, version: str) -> None:
+        """Show and correct the predictions of another version."""
+        if self.project is None or version == self.project.active_model:
+            return
+        with self._noticed():
+            self.project.set_active_model(version)
+            self._model_is_active()
+
+    def import_model(self, folder: str | Path) -> None:
+        """Copy a model's folder into the project and make it the active one."""
+        if self.project is None:
+            return
+        with self._noticed():
+            self.project.import_model(Path(folder))
+            self.models_changed.emit()
+            self._model_is_active()
+
+    @property
+    def annotators(self) -> tuple[str, ...]:
+        """The person editing now, then all who edited and the model's raters."""
+        known = [self.annotator]
+        if self.project is not None:
+            known += [*self.project.corrections.annotators(), *self.project.raters]
+        return tuple(dict.fromkeys(known))
+
+    def set_annotator(self, name: str) -> None:
+        """Say who edits from now on."""
+        name = name.strip()
+        if name and name != self.annotator:
+            self.annotator = name
+            self.drop_preview()
+            self.annotator_changed.emit(name)
+
+    def set_class(self, class_id: int) -> None:
+        """Choose the class that the tools paint; 0 is the background."""
+        if self.project is not None and 0 <= class_id <= len(self.project.classes):
+            self.current_class = class_id
+            self.class_changed.emit(class_id)
+
+    def add_class(self, name: str) -> ClassInfo | None:
+        """Add a class to the project and choose it."""
+        if self.project is None:
+            return None
+        with self._noticed():
+            added = self.project.add_class(name.strip())
+            self.classes_changed.emit()
+            self.set_class(added.id)
+            return added
+        return None
+
+    def training_summary(self) -> str:
+        """Say what there is to learn from, as one line."""
+        if self.project is None:
+            return ""
+        counts = self.project.corrections.counts()
+        people = " and ".join(name for name, n in counts.items() if n)
+        if not people:
+            return "Nothing labelled yet."
+        strokes = self.project.corrections.n_strokes
+        return f"{sum(counts.values()):,} voxels in {strokes} strokes by {people}"
+
+    # --- inside ----------------------------------------------------------------
+
+    def _take(self, project: Project) -> None:
+        """Make ``project`` the open one."""
+        self.close()
+        self.project = project
+        self._review = Review(project)
+        self._last_predict = None
+        self.annotator = next(iter(project.corrections.annotators()), self.annotator)
+        self.current_class = 1
+        self.project_changed.emit(project)
+        self._show_known_blocks()
+        if project.read_only:
+            self.notice.emit(Notice("warning", project.held_by))
+        self.refresh_worklist()
+
+    def _model_is_active(self) -> None:
+        """Tell everybody that another version's predictions count."""
+        self._predictions = None
+        self.drop_preview()
+        self._work.forget_blocks()
+        self.model_changed.emit(self._open.active_model)
+        self._show_known_blocks()
+        self.predictions_changed.emit(None)
+        self.refresh_worklist()
+
+    def _show_known_blocks(self) -> None:
+        project = self._open
+        if project.active_model is not None:
+            log = project.run_log_path(project.active_model)
+            plan = known_blocks(log, project.volume.shape)
+            if plan is not None:
+                self._work.show_blocks(plan)
+
+    def _start_if_possible(
+        self, verb: str, config: Config, *, reason: str | None = None
+    ) -> bool:
+        if self._refused(reason or verb):
+            return False
+        with self._noticed():
+            self._work.start(verb, config, folder=self._open.folder)
+            return True
+        return False
+
+    def _follow_up(self, verb: str, result: Mapping[str, Any]) -> None:
+        """Do what a finished job is good for."""
+        match verb:
+            case "convert":
+                self.open_path(result["volume"])
+            case "sample":
+                self.open_path(result["project"])
+            case "predict":
+                self.refresh_worklist()
+            case "train":
+                self._use_new_model(result["version"])
+            case "export":
+                self.notice.emit(Notice("info", f"Exported to {result['target']}."))
+
+    def _use_new_model(self, version: str) -> None:
+        """Switch to a model just trained, and predict again what was on show."""
+        self.models_changed.emit()
+        self.set_active_model(version)
+        if self._last_predict is not None:
+            again = self._last_predict.replace(model=None)
+            self._start_if_possible("predict", again)
+
+    # --- what the long work says (Listener) --------------------------------------
+
+    def on_status(self, status: JobStatus) -> None:
+        """Pass on what the job is at."""
+        self.job = status
+        self.job_changed.emit(status)
+
+    def on_plan(self, plan: BlocksPlanned) -> None:
+        """Pass on the grid of a prediction."""
+        self.planned.emit(plan)
+
+    def on_block(self, index: int, state: BlockState, event: BlockDone | None) -> None:
+        """Pass on the state of a block, and that its voxels are there."""
+        self.block_changed.emit(index, state)
+        if event is not None and event.state is not BlockState.FAILED:
+            self.predictions_changed.emit(event.write_box)
+
+    def on_step(self, step: StepDone) -> None:
+        """Pass on a training step."""
+        self.step_done.emit(step)
+
+    def on_notice(self, notice: Notice) -> None:
+        """Pass on a sentence."""
+        self.notice.emit(notice)
+
+    def on_finished(self, verb: str, finished: RunFinished) -> None:
+        """Say how a job ended and do what follows from it."""
+        if finished.outcome is Outcome.DONE:
+            self._follow_up(verb, finished.result)
+        elif finished.outcome is Outcome.FAILED:
+            self.notice.emit(Notice("error", finished.error, finished.details))
+        else:
+            self.notice.emit(Notice("info", finished.error or f"Stopped: {verb}."))
+        self.job_finished.emit(verb, finished)

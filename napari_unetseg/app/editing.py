@@ -1,0 +1,117 @@
+"""What the person does to labels: strokes, undo, clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari_unetseg.app.project import Project
+from napari_unetseg.app.session_base import SessionBase
+from napari_unetseg.data.composite import CompositeLabels
+from napari_unetseg.data.corrections import Stroke
+from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.interactive.click_segmenter import (
+    ClickConfig,
+    ClickResult,
+    rethreshold,
+    segment_click,
+)
+from napari_unetseg.interactive.prompts import Click
+
+
+class EditingVerbs(SessionBase):
+    """The part of the session that writes labels.
+
+    Every edit ends in :meth:`_written`: the journal first, then the signals.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preview: ClickResult | None = None
+        self._clicks: tuple[Click, ...] = ()
+
+    def composite(self, window: Box) -> CompositeLabels:
+        """Return the editable view of a window: corrections over predictions."""
+        return CompositeLabels(
+            self._open.corrections,
+            self.predictions,
+            annotator=self.annotator,
+            window=window,
+        )
+
+    def commit(self, composite: CompositeLabels, tool: str) -> Stroke | None:
+        """Write what was changed in ``composite`` as one stroke.
+
+        If that fails the change stays pending in ``composite``: nothing is lost, and
+        the next call tries again.
+        """
+        return self._written(
+            lambda project: composite.commit(tool, project.active_model)
+        )
+
+    def undo(self) -> Stroke | None:
+        """Take the last edit of the annotator back, whatever tool made it."""
+        return self._written(lambda project: project.corrections.undo(self.annotator))
+
+    def redo(self) -> Stroke | None:
+        """Do again what was taken back last."""
+        return self._written(lambda project: project.corrections.redo(self.annotator))
+
+    def click(self, point: Zyx, positive: bool = True) -> None:
+        """Find the object under a click, or cut the found one with a negative click."""
+        predictions = self.predictions
+        if self._refused("click") or predictions is None:
+            return
+        click = Click(point, positive)
+        clicks = (*self._clicks, click) if self.preview is not None else (click,)
+        with self._noticed():
+            self.preview = segment_click(
+                predictions.read_probability,
+                self._open.volume.shape,
+                clicks,
+                config=ClickConfig(),
+                class_id=None,
+            )
+            self._clicks = clicks
+            self.preview_changed.emit(self.preview)
+
+    def rescale_preview(self, factor: float) -> None:
+        """Make the previewed object larger (factor below 1) or smaller."""
+        if self.preview is not None:
+            self.preview = rethreshold(self.preview, factor)
+            self.preview_changed.emit(self.preview)
+
+    def accept_preview(self) -> Stroke | None:
+        """Write the previewed object as one stroke."""
+        preview = self.preview
+        if preview is None:
+            return None
+        stroke = self._written(
+            lambda project: project.corrections.commit(
+                preview.box,
+                preview.mask,
+                preview.class_id,
+                annotator=self.annotator,
+                tool="click",
+                model_version=project.active_model,
+            )
+        )
+        if stroke is not None:
+            self.drop_preview()
+        return stroke
+
+    def drop_preview(self) -> None:
+        """Forget the previewed object."""
+        if self.preview is not None:
+            self.preview, self._clicks = None, ()
+            self.preview_changed.emit(None)
+
+    def _written(self, write: Callable[[Project], Stroke | None]) -> Stroke | None:
+        """Write a stroke; the mark in the header follows, faults become notices."""
+        if self._refused("edit"):
+            return None
+        stroke = None
+        with self._saving():
+            stroke = write(self._open)
+        if stroke is not None:
+            self.labels_changed.emit(stroke.box)
+        return stroke

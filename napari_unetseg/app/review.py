@@ -1,0 +1,152 @@
+"""The worklist: which regions are worth a look next, ranked off the window's thread."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+
+from napari_unetseg.app.project import Project
+from napari_unetseg.app.session_base import SessionBase
+from napari_unetseg.errors import UnetsegError
+from napari_unetseg.geometry import Box
+from napari_unetseg.training.worklist import WorkItem, rank_regions
+
+_LOG = logging.getLogger(__name__)
+
+
+class Review:
+    """The worklist of one project and where the person stands in it."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._found: queue.SimpleQueue[tuple[WorkItem, ...]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self.items: tuple[WorkItem, ...] = ()
+        self.index = -1
+
+    @property
+    def current(self) -> WorkItem | None:
+        """The region under review, None before the first step."""
+        return self.items[self.index] if 0 <= self.index < len(self.items) else None
+
+    def refresh(self) -> None:
+        """Rank anew in the background; :meth:`collect` picks the result up."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._rank, daemon=True)
+            self._thread.start()
+
+    def collect(self) -> bool:
+        """Take over a finished ranking; say whether there was one."""
+        if self._found.empty():
+            return False
+        self.items, self.index = self._found.get(), -1
+        return True
+
+    def step(self, by: int) -> WorkItem | None:
+        """Move through the open regions, around the ends; return the new one."""
+        if not self.items:
+            return None
+        start = self.index if self.index >= 0 else (-1 if by > 0 else 0)
+        self.index = (start + by) % len(self.items)
+        return self.current
+
+    def close_current(self, annotator: str, state: str) -> Box | None:
+        """Note the region under review as ``accepted`` or ``skipped``, and drop it."""
+        item = self.current
+        if item is None:
+            return None
+        self._project.corrections.add_reviewed(
+            item.box, annotator, self._project.active_model, state
+        )
+        self.items = tuple(other for other in self.items if other is not item)
+        self.index = min(self.index, len(self.items)) - 1
+        return item.box
+
+    def wait(self) -> None:
+        """Wait for a ranking that is under way."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _rank(self) -> None:
+        predictions = self._project.predictions()
+        if predictions is None:
+            self._found.put(())
+            return
+        try:
+            items = rank_regions(
+                predictions,
+                self._project.corrections,
+                volume_shape=self._project.volume.shape,
+            )
+        except (UnetsegError, OSError) as error:
+            _LOG.warning("the worklist could not be made: %s", error)
+            items = ()
+        self._found.put(tuple(items))
+
+
+class ReviewVerbs(SessionBase):
+    """The part of the session that walks through the worklist."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._review: Review | None = None
+
+    @property
+    def worklist(self) -> tuple[WorkItem, ...]:
+        """The regions worth a look, most uncertain first."""
+        return () if self._review is None else self._review.items
+
+    @property
+    def worklist_index(self) -> int:
+        """Which of them is under review, -1 for none."""
+        return -1 if self._review is None else self._review.index
+
+    def refresh_worklist(self) -> None:
+        """Rank the regions anew, in the background."""
+        if self._review is not None:
+            self._review.refresh()
+
+    def next_item(self) -> WorkItem | None:
+        """Go to the next region."""
+        return self._step(1)
+
+    def previous_item(self) -> WorkItem | None:
+        """Go to the region before."""
+        return self._step(-1)
+
+    def accept_item(self) -> WorkItem | None:
+        """Say that the region under review is right as it is, and go on."""
+        return self._close_item("accepted")
+
+    def skip_item(self) -> WorkItem | None:
+        """Leave the region under review out, and go on."""
+        return self._close_item("skipped")
+
+    def mark_reviewed(self, box: Box, state: str = "accepted") -> None:
+        """Say that all labels in a box are right as they are now."""
+        if self._refused("review"):
+            return
+        project = self._open
+        with self._saving():
+            project.corrections.add_reviewed(
+                box, self.annotator, project.active_model, state
+            )
+        self.worklist_changed.emit()
+
+    def _step(self, by: int) -> WorkItem | None:
+        item = None if self._review is None else self._review.step(by)
+        if item is not None:
+            self.worklist_changed.emit()
+        return item
+
+    def _close_item(self, state: str) -> WorkItem | None:
+        """Note the region under review and go to the next one."""
+        if self._review is None or self._review.current is None:
+            return None
+        if self._refused("review"):
+            return None
+        with self._saving():
+            self._review.close_current(self.annotator, state)
+        self.worklist_changed.emit()
+        return self.next_item()

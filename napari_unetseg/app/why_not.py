@@ -1,0 +1,92 @@
+"""Why something cannot be done now: the sentences behind greyed controls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_unetseg.app.status import JobState
+
+if TYPE_CHECKING:
+    from napari_unetseg.app.session_base import SessionBase
+
+_LONG = {"predict", "train", "finetune", "export"}
+_WRITES = {
+    "predict",
+    "train",
+    "finetune",
+    "edit",
+    "review",
+    "add_class",
+    "undo",
+    "redo",
+}
+_NEEDS_MODEL = {"predict", "finetune"}
+
+
+def why_not(session: SessionBase, verb: str) -> str:
+    """Return one sentence, or "" if the verb can be used now.
+
+    Parameters
+    ----------
+    verb
+        ``predict``, ``train``, ``finetune``, ``export``, ``edit``, ``click``,
+        ``review``, ``add_class``, ``undo``, ``redo``, ``cancel`` or ``worklist``.
+    """
+    project, job = session.project, session.job
+    if verb == "cancel":
+        return _why_not_cancel(job.state)
+    if project is None:
+        return "Open a volume or a project first."
+    if verb in _WRITES and project.read_only:
+        return project.held_by or "The project is read-only."
+    if verb in _LONG and not job.is_idle:
+        return f"Wait until the {job.verb} job has finished, or cancel it."
+    if verb in _NEEDS_MODEL and project.active_model is None:
+        return "There is no model yet: label a few slices, then train a new one."
+    return _WHY.get(verb, _nothing)(session)
+
+
+def _why_not_cancel(state: JobState) -> str:
+    if state is JobState.IDLE:
+        return "Nothing is running."
+    return "It is stopping already." if state is JobState.CANCELLING else ""
+
+
+def _nothing(session: SessionBase) -> str:
+    return ""
+
+
+def _why_not_train(session: SessionBase) -> str:
+    if not session.has_labels:
+        return "Label a few slices first: the network learns from them."
+    return ""
+
+
+def _why_not_click(session: SessionBase) -> str:
+    if session.predictions is None:
+        return "Predict this region first: a click grows in the prediction."
+    return ""
+
+
+def _why_not_worklist(session: SessionBase) -> str:
+    if session.predictions is None:
+        return "Predict something first: the list ranks what the model is unsure of."
+    return ""
+
+
+def _why_not_undo(session: SessionBase) -> str:
+    return "" if session.can_undo else "There is nothing to undo."
+
+
+def _why_not_redo(session: SessionBase) -> str:
+    return "" if session.can_redo else "There is nothing to redo."
+
+
+_WHY = {
+    "train": _why_not_train,
+    "finetune": _why_not_train,
+    "click": _why_not_click,
+    "worklist": _why_not_worklist,
+    "undo": _why_not_undo,
+    "redo": _why_not_redo,
+}

@@ -1,0 +1,216 @@
+"""From a trained network to a registered version: measure the halo, save, add."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_unetseg.data.classes import ClassInfo
+from napari_unetseg.data.normalisation import Normalisation
+from napari_unetseg.geometry import Zyx, zyx
+from napari_unetseg.models.spec import NetworkSpec
+from napari_unetseg.models.store import ModelCard, ModelStore
+from napari_unetseg.models.unet import UNet
+from napari_unetseg.models.weights import save_weights
+
+TOLERANCE = 1e-3
+ACROSS = 32  # voxels across the measured axis
+NEAR = 64  # voxels along it at first; most networks forget sooner
+
+
+def measure_halo(
+    network: UNet,
+    spec: NetworkSpec,
+    *,
+    sample: np.ndarray | None = None,
+    tolerance: float = TOLERANCE,
+) -> Zyx:
+    """Return the smallest halo of whole strides that leaves no seam.
+
+    Along each axis the network sees a long image once, and once more cut in the
+    middle; the halo is the distance from the cut beyond which no probability differs
+    by more than ``tolerance``::
+
+        image   ├──────────────────────┼──────────────────────┤   single pass
+        cut                            ├──────────────────────┤   second pass
+        halo                           ├─ differs ─┤
+
+    Parameters
+    ----------
+    network, spec
+        The network; its mode is left as it was.
+    sample
+        Normalised voxels czyx of the kind that will be predicted; noise if missing.
+    tolerance
+        Largest difference of a probability that does not count.
+    """
+    limit = receptive_radius(spec)
+    if not spec.is_tile_invariant:
+        # No halo makes such a network seam-free: patches are blended instead.
+        return zyx(min(n, 2 * s) for n, s in zip(limit, spec.stride, strict=True))
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            return zyx(
+                _halo_along(network, spec, axis, limit[axis], sample, tolerance)
+                for axis in range(3)
+            )
+    finally:
+        network.train(was_training)
+
+
+def receptive_radius(spec: NetworkSpec) -> Zyx:
+    """Return, in whole strides, how far a voxel's logits can depend on others."""
+    radius = []
+    for axis in range(3):
+        reach = 2 * (spec.head_kernel[axis] // 2) if spec.stem == "patch" else 0
+        for level in range(spec.n_levels):
+            step = spec.stride_at(level)[axis]
+            passes = 2 if level < spec.n_levels - 1 else 1
+            convs = 2 * spec.depths[level] * passes + (spec.stem == "conv")
+            # Interpolating and pooling reach one cell further.
+            reach += step * (convs * (spec.kernels[level][axis] // 2)) + step - 1
+        stride = spec.stride[axis]
+        radius.append(-(-reach // stride) * stride)
+    return zyx(radius)
+
+
+def register_version(
+    store: ModelStore,
+    network: UNet,
+    *,
+    classes: Sequence[ClassInfo],
+    raters: Sequence[str] = (),
+    version: str | None = None,
+    name: str = "",
+    description: str = "",
+    parent: str | None = None,
+    normalisation: Normalisation | None = None,
+    voxel_size: tuple[float, float, float] | None = None,
+    patch: Zyx | None = None,
+    training: dict[str, Any] | None = None,
+    metrics: dict[str, Any] | None = None,
+    sample: np.ndarray | None = None,
+    half: bool = False,
+) -> ModelCard:
+    """Measure the halo of a network and add it to the store as a version.
+
+    Parameters
+    ----------
+    store, network
+        Where to, and what; the network lies on any device.
+    classes, raters
+        What its logits mean.
+    version
+        Name of the version; the next number if missing.
+    name, description, parent, normalisation, voxel_size, patch, training, metrics
+        Fields of the card.
+    sample
+        Normalised voxels czyx for measuring the halo.
+    half
+        Store the weights with 16 bits.
+    """
+    card = ModelCard(
+        version=version or store.next_version(),
+        name=name,
+        description=description,
+        parent=parent,
+        spec=network.spec,
+        classes=tuple(classes),
+        raters=tuple(raters) if network.spec.has_raters else (),
+        normalisation=normalisation,
+        voxel_size=voxel_size,
+        patch=patch,
+        halo=measure_halo(network, network.spec, sample=sample),
+        training=training or {},
+        metrics=metrics or {},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.safetensors"
+        save_weights(network, weights, half=half)
+        return store.register(card, weights)
+
+
+def _halo_along(
+    network: UNet,
+    spec: NetworkSpec,
+    axis: int,
+    limit: int,
+    sample: np.ndarray | None,
+    tolerance: float,
+) -> int:
+    """Look near the cut first, and further only if the difference reaches further."""
+    stride = spec.stride[axis]
+    near = min(limit, -(-NEAR // stride) * stride)
+    while near < limit:
+        halo = _halo_within(network, spec, axis, near, sample, tolerance)
+        if halo < near:
+            return halo
+        near = min(limit, 2 * near)
+    return _halo_within(network, spec, axis, limit, sample, tolerance) if limit else 0
+
+
+def _halo_within(
+    network: UNet,
+    spec: NetworkSpec,
+    axis: int,
+    limit: int,
+    sample: np.ndarray | None,
+    tolerance: float,
+) -> int:
+    stride = spec.stride[axis]
+    shape = [max(ACROSS // s, 2) * s if s > 1 else 8 for s in spec.stride]
+    shape[axis] = 2 * limit
+    device = next(network.parameters()).device
+    image = _test_image(spec, zyx(shape), sample).to(device)
+    whole = probabilities(network, image)
+    right = probabilities(network, image.narrow(axis + 2, limit, limit))
+    left = probabilities(network, image.narrow(axis + 2, 0, limit))
+    from_right = _profile(whole.narrow(axis + 2, limit, limit) - right, axis)
+    from_left = _profile(whole.narrow(axis + 2, 0, limit) - left, axis).flip(0)
+    differs = torch.nonzero(torch.maximum(from_left, from_right) > tolerance)
+    reach = int(differs.max()) + 1 if len(differs) else 0
+    return -(-reach // stride) * stride
+
+
+def probabilities(network: UNet, image: Tensor) -> Tensor:
+    """Return all probabilities as channels (batch, any, z, y, x)."""
+    output = network(image)
+    probability = torch.softmax(output.consensus.float(), dim=1)
+    if output.raters is None:
+        return probability
+    raters = torch.softmax(output.raters.float(), dim=2).flatten(1, 2)
+    return torch.cat([probability, raters], dim=1)
+
+
+def _profile(difference: Tensor, axis: int) -> Tensor:
+    """Return the largest difference at each place along an axis."""
+    others = [d for d in range(5) if d != axis + 2]
+    return difference.abs().amax(dim=others)
+
+
+def _test_image(spec: NetworkSpec, shape: Zyx, sample: np.ndarray | None) -> Tensor:
+    """Return a sample of this shape, mirrored until it is large enough, or noise."""
+    if sample is not None:
+        extra = [
+            (0, max(0, n - m)) for n, m in zip(shape, sample.shape[1:], strict=True)
+        ]
+        large = np.pad(sample, [(0, 0), *extra], mode="symmetric")
+        part = large[(slice(None), *(slice(0, n) for n in shape))]
+        return torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32))[None]
+    return smooth_noise(spec.in_channels, shape)
+
+
+def smooth_noise(n_channels: int, shape: Zyx) -> Tensor:
+    """Return fine and coarse noise, always the same, as two images of a batch."""
+    generator = torch.Generator().manual_seed(0)
+    fine = torch.randn((1, n_channels, *shape), generator=generator)
+    coarse = torch.nn.functional.avg_pool3d(fine, 3, 1, 1) * 4
+    return torch.cat([fine, coarse]).clamp(-3, 3)

@@ -1,0 +1,111 @@
+"""How much raters and passes differ, voxel by voxel, in sums that never grow.
+
+With p(e, r) the probabilities of member e (a mirrored pass) and rater r, H the entropy
+divided by log C, and bars for means::
+
+    total     = H(mean over e and r)                     predictive entropy
+    rater     = total − mean_r H(p̄_r)                    what knowing the rater tells
+    model     = mean_r H(p̄_r) − mean_{e,r} H(p(e, r))    what knowing the member tells
+    residual  = mean_{e,r} H(p(e, r))                    softness of each one alone
+
+    total = rater + model + residual, and no term is negative.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Uncertainty(NamedTuple):
+    """The four maps (z, y, x), each from 0 to 1, and the mean probabilities.
+
+    Attributes
+    ----------
+    total, rater, model, residual
+        See the top of the file.
+    by_rater
+        Mean over the members (rater, class, z, y, x).
+    """
+
+    total: Tensor
+    rater: Tensor
+    model: Tensor
+    residual: Tensor
+    by_rater: Tensor
+
+
+class MemberSums:
+    """Running sums over members; memory does not grow with their number."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._probability: Tensor | None = None
+        self._entropy: Tensor | None = None
+
+    def add(self, probability: Tensor) -> None:
+        """Take one member's probabilities (rater, class, z, y, x)."""
+        entropy = entropy_of(probability).mean(dim=0)
+        if self._probability is None or self._entropy is None:
+            self._probability, self._entropy = probability.clone(), entropy
+        else:
+            self._probability += probability
+            self._entropy += entropy
+        self.count += 1
+
+    def result(self) -> Uncertainty:
+        """Return the maps of all members so far.
+
+        Raises
+        ------
+        ValueError
+            If no member was added.
+        """
+        if self._probability is None or self._entropy is None:
+            raise ValueError("No member was added.")
+        by_rater = self._probability / self.count
+        residual = self._entropy / self.count
+        total = entropy_of(by_rater.mean(dim=0, keepdim=True))[0]
+        within = entropy_of(by_rater).mean(dim=0)
+        # Rounding can leave differences of equal numbers just below zero.
+        return Uncertainty(
+            total=total.clamp(0, 1),
+            rater=(total - within).clamp(0, 1),
+            model=(within - residual).clamp(0, 1),
+            residual=residual.clamp(0, 1),
+            by_rater=by_rater,
+        )
+
+
+def entropy_of(probability: Tensor) -> Tensor:
+    """Return the entropy over axis 1, divided by its largest possible value."""
+    n_classes = probability.shape[1]
+    entropy: Tensor = torch.special.entr(probability).sum(dim=1)
+    return entropy / math.log(n_classes)
+
+
+def label_disagreement(labels: Tensor, n_classes: int) -> Tensor:
+    """Return the chance that two of the raters label a voxel differently.
+
+    Parameters
+    ----------
+    labels
+        Integer labels (rater, z, y, x) of at least two raters.
+    n_classes
+        Labels are below this number.
+    """
+    n_raters = labels.shape[0]
+    if n_raters < 2:
+        raise ValueError("Disagreement needs at least two raters.")
+    same = torch.zeros(labels.shape[1:], dtype=torch.float32, device=labels.device)
+    for value in range(n_classes):
+        same += (labels == value).float().mean(dim=0) ** 2
+    return (1 - same) * n_raters / (n_raters - 1)
+
+
+def quantised(values: Tensor) -> Tensor:
+    """Return values between 0 and 1 as 0 to 255."""
+    return (values * 255).round().clamp(0, 255).to(torch.uint8)

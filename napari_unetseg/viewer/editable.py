@@ -1,0 +1,128 @@
+"""The layer that is painted on: a window of labels that reports whole strokes.
+
+napari keeps its own history per layer and tells of changes only partly (none for undo,
+none for voxels that already had the value). This layer closes both gaps::
+
+    brush, fill, polygon ──▶ _paint_region_with_mask ──▶ data (the window in memory)
+                                      │ voxels that had the value already
+                                      ▼
+                                 data.touch            labelled all the same
+    end of the stroke ──▶ stroke_done                  one row of the journal
+    undo, redo ──▶ undo_wanted, redo_wanted            one history for all tools
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from psygnal import Signal
+
+from napari_unetseg.data.composite import CompositeLabels
+from napari_unetseg.geometry import Box
+
+
+class EditableLabels(Labels):  # type: ignore[misc, unused-ignore]
+    """Labels over a :class:`CompositeLabels` window, zyx.
+
+    Signals
+    -------
+    stroke_done
+        The person finished a stroke; the window holds it as pending.
+    undo_wanted, redo_wanted
+        Instead of napari's own history, which is not used.
+    """
+
+    stroke_done = Signal()
+    undo_wanted = Signal()
+    redo_wanted = Signal()
+
+    def __init__(self, data: Any, **options: Any) -> None:
+        self.is_stroking = False
+        super().__init__(data, **options)
+
+    @property
+    def _type_string(self) -> str:
+        # napari writes and copies layers by this name.
+        return "labels"
+
+    def show_window(self, data: CompositeLabels, translate: Sequence[float]) -> None:
+        """Show another window of the labels, drawn once."""
+        with self._block_refresh():
+            self.data = data
+            self.translate = translate
+        self._reset_history()
+        self.refresh()
+
+    def undo(self) -> None:
+        """Ask for the last edit to be taken back, whatever tool made it."""
+        self.undo_wanted.emit()
+
+    def redo(self) -> None:
+        """Ask for the edit that was taken back last."""
+        self.redo_wanted.emit()
+
+    @contextmanager
+    def block_history(self) -> Iterator[None]:
+        """Group edits; leaving the outermost group ends the stroke."""
+        outermost = not self.is_stroking
+        self.is_stroking = True
+        try:
+            with super().block_history():
+                yield
+        finally:
+            if outermost:
+                self._end_stroke()
+
+    def _paint_region_with_mask(
+        self,
+        slice_key: tuple[slice, ...],
+        mask: np.ndarray,
+        new_label: int,
+        dims_to_paint: list[int],
+        *args: Any,
+        **options: Any,
+    ) -> None:
+        self._touch(slice_key, mask, new_label, dims_to_paint)
+        super()._paint_region_with_mask(
+            slice_key, mask, new_label, dims_to_paint, *args, **options
+        )
+        if not self._block_history:
+            self._end_stroke()
+
+    def _touch(
+        self,
+        slice_key: tuple[slice, ...],
+        mask: np.ndarray,
+        new_label: int,
+        dims_to_paint: list[int],
+    ) -> None:
+        """Count painted voxels as labelled even where they keep their value."""
+        flat = tuple(d for d in range(self.ndim) if d not in dims_to_paint)
+        same = np.expand_dims(mask, flat) & (np.asarray(self.data[slice_key]) == new_label)
+        if same.any():
+            self.data.touch(Box.from_slices(slice_key), same, new_label)
+
+    def _commit_stroke(self) -> None:
+        # The end of napari's encircle-and-fill stroke, which holds history open itself.
+        super()._commit_stroke()
+        self._end_stroke()
+
+    def _abort_stroke(self) -> None:
+        super()._abort_stroke()
+        self.data.discard()
+        self.is_stroking = False
+        self.refresh()
+
+    def _begin_stroke(self) -> None:
+        self.is_stroking = True
+        super()._begin_stroke()
+
+    def _end_stroke(self) -> None:
+        self.is_stroking = False
+        # napari's history is not ours: kept empty, so it holds no memory either.
+        self._reset_history()
+        self.stroke_done.emit()
