@@ -68,7 +68,7 @@ def run(
         return RunFinished(
             Outcome.FAILED, error=str(error), details=traceback.format_exc()
         )
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # The last fence of the process: the window must hear of it as a sentence.
         _LOG.exception("%s failed", verb)
         sentence = f"The {verb} process failed: {type(error).__name__}: {error}"

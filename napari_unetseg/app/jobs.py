@@ -68,7 +68,7 @@ class JobRunner:
         self._reader.start()
 
     def poll(self) -> list[Event]:
-        """Return what the child said since the last call; the last is ``RunFinished``."""
+        """Return what the child said since the last call, ``RunFinished`` at last."""
         if self._process is None:
             return []
         events = self._drain()

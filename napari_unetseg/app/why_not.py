@@ -10,16 +10,8 @@ if TYPE_CHECKING:
     from napari_unetseg.app.session_base import SessionBase
 
 _LONG = {"predict", "train", "finetune", "export"}
-_WRITES = {
-    "predict",
-    "train",
-    "finetune",
-    "edit",
-    "review",
-    "add_class",
-    "undo",
-    "redo",
-}
+_EDITS = {"edit", "review", "add_class", "undo", "redo"}
+_WRITES = {"predict", "train", "finetune", *_EDITS}
 _NEEDS_MODEL = {"predict", "finetune"}
 
 

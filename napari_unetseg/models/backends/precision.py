@@ -52,11 +52,9 @@ def is_fast(device: torch.device) -> bool:
     """Whether bfloat16 is computed by the hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    is_supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
     # Without matrix units the conversion costs what the arithmetic gains.
-    return is_supported and torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return device.type == "cpu" and probe is not None and bool(probe())
 
 
 def bf16_difference(network: UNet, device: torch.device) -> float:

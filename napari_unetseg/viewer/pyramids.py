@@ -1,0 +1,149 @@
+"""Pyramids as napari likes them, and labels as a person wants to see them.
+
+napari takes whole planes out of anything that is not dask, so every pyramid is wrapped.
+Labels are composed when they are read, on each level::
+
+    prediction (level k)  ⊕  corrections (sampled at level k)  −  window being edited
+
+The window is cut out because the editable layer draws it: twice half transparent
+would be a darker rectangle, and an erased voxel would shine through from below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import dask.array as da
+import numpy as np
+
+from napari_unetseg.data.corrections import UNSET
+from napari_unetseg.geometry import Box, Zyx, zyx
+
+ReadBox = Callable[[Box], np.ndarray]
+
+
+class LazyArray(Protocol):
+    """What can be wrapped: a zarr array or one that looks like it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def chunks(self) -> tuple[int, ...]: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+def as_dask(levels: Sequence[LazyArray]) -> list[da.Array]:
+    """Wrap pyramid levels, finest first; nothing is read."""
+    return [
+        da.from_array(
+            level,
+            chunks=level.chunks,
+            name=False,
+            meta=np.empty((0,) * len(level.shape), dtype=level.dtype),
+        )
+        for level in levels
+    ]
+
+
+def level_factors(shapes: Sequence[Sequence[int]]) -> list[Zyx]:
+    """Return how many finest voxels one voxel of each level stands for, zyx."""
+    finest = shapes[0][-3:]
+    return [
+        zyx(max(1, round(n / m)) for n, m in zip(finest, shape[-3:], strict=True))
+        for shape in shapes
+    ]
+
+
+@dataclass
+class Overlay:
+    """Corrections that are laid over what was predicted.
+
+    Attributes
+    ----------
+    read
+        Gives corrections of a box of finest voxels, ``UNSET`` where there are none.
+    boxes
+        Where corrections are; nothing is read elsewhere.
+    hole
+        Box that is shown by another layer.
+    """
+
+    read: ReadBox
+    boxes: tuple[Box, ...] = ()
+    hole: Box | None = field(default=None)
+
+
+class ComposedLevel:
+    """One level of (prediction ⊕ corrections), an array-like of uint8, zyx.
+
+    Parameters
+    ----------
+    base
+        The prediction at this level, None where nothing is predicted.
+    values
+        Maps corrections to what is shown; the corrections themselves by default.
+    """
+
+    ndim = 3
+
+    def __init__(
+        self,
+        overlay: Overlay,
+        *,
+        shape: Zyx,
+        factor: Zyx,
+        chunks: Zyx,
+        base: LazyArray | None = None,
+        values: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self.shape, self.chunks = shape, chunks
+        self.dtype = np.dtype(np.uint8)
+        self._overlay, self._factor = overlay, factor
+        self._base, self._values = base, values
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        bounds = [s.indices(n) for s, n in zip(key, self.shape, strict=True)]
+        box = Box(zyx(b[0] for b in bounds), zyx(b[1] for b in bounds))
+        if self._base is None:
+            shown = np.zeros(box.shape, dtype=np.uint8)
+        else:
+            shown = np.array(self._base[box.slices], dtype=np.uint8)
+        for labelled in self._overlay.boxes:
+            self._lay_over(shown, box, labelled)
+        if self._overlay.hole is not None:
+            inside = self._at_level(self._overlay.hole).intersection(box)
+            shown[inside.relative_to(box).slices] = 0
+        return shown
+
+    def _lay_over(self, shown: np.ndarray, box: Box, labelled: Box) -> None:
+        """Paste the corrections of one labelled box, taking one of each cell."""
+        part = self._at_level(labelled).intersection(box)
+        if part.is_empty:
+            return
+        finest = Box(
+            zyx(a * f for a, f in zip(part.start, self._factor, strict=True)),
+            zyx(b * f for b, f in zip(part.stop, self._factor, strict=True)),
+        ).intersection(labelled)
+        if finest.is_empty:
+            return
+        steps = tuple(slice(None, None, f) for f in self._factor)
+        sampled = self._overlay.read(finest)[steps]
+        target = shown[part.relative_to(box).slices]
+        target = target[tuple(slice(0, n) for n in sampled.shape)]
+        if self._values is not None:
+            sampled = self._values(sampled)
+        np.copyto(target, sampled, where=sampled != UNSET)
+
+    def _at_level(self, box: Box) -> Box:
+        start = zyx(a // f for a, f in zip(box.start, self._factor, strict=True))
+        stop = zyx(-(-b // f) for b, f in zip(box.stop, self._factor, strict=True))
+        return Box(start, stop).clipped(self.shape)
+
+
+def only_background(corrections: np.ndarray) -> np.ndarray:
+    """Return 1 where somebody said background, ``UNSET`` elsewhere."""
+    return np.where(corrections == 0, 1, UNSET).astype(np.uint8)
