@@ -19,8 +19,7 @@ from torch.nn import functional as F
 
 from napari_unetseg.geometry import Zyx
 from napari_unetseg.models.blocks import conv
-
-MAX_HIDDEN = 16
+from napari_unetseg.models.planning import RATER_WIDTH
 
 
 class RaterHeads(nn.Module):
@@ -30,7 +29,7 @@ class RaterHeads(nn.Module):
         self, fine: int, coarse: int, stride: Zyx, n_raters: int, n_out: int
     ) -> None:
         super().__init__()
-        hidden = min(MAX_HIDDEN, max(fine, 4))
+        hidden = min(RATER_WIDTH, max(fine, 4))
         self.stride = stride
         self.mix_fine = conv(fine, hidden, (1, 1, 1), bias=False)
         self.mix_coarse = conv(coarse, hidden, (1, 1, 1), bias=False)

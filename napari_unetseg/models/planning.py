@@ -22,6 +22,7 @@ NormName = Literal["batch", "channel", "instance", "group", "none"]
 MIN_EDGE = 4  # an axis is not pooled below this many voxels
 ANISOTROPY = 2.0
 FLOAT_BYTES = 4
+RATER_WIDTH = 16  # channels that all rater heads share, at most
 
 
 class Size(NamedTuple):
@@ -161,21 +162,29 @@ def _voxels(cells: Sequence[int], stride: Zyx) -> int:
 def activation_bytes(spec: NetworkSpec, shape: Zyx) -> int:
     """Return an upper estimate of the memory of one forward pass, without gradients.
 
-    Every level holds its skip until the decoder is there; the level at work holds its
-    input, its output, and as much again that the convolution rearranges.
+    Every level holds its skip until the decoder is there. The level at work holds
+    what it joins, what it returns, and both once more in blocks of 16 channels, as
+    processors rearrange them; the factors cover what the allocator keeps back.
     """
     padded = spec.padded(shape)
-    voxels = [
-        math.prod(n // s for n, s in zip(padded, spec.stride_at(level), strict=True))
-        for level in range(spec.n_levels)
-    ]
     full = math.prod(padded)
-    kept = sum(n * width for n, width in zip(voxels, spec.widths, strict=True))
-    work = [5 * n * width for n, width in zip(voxels, spec.widths, strict=True)]
+    floats = full * spec.in_channels
+    work = []
+    for level, width in enumerate(spec.widths):
+        voxels = full // math.prod(spec.stride_at(level))
+        floats += voxels * width
+        work.append(1.75 * voxels * (4 * width + _in_16(width) + _in_16(2 * width)))
     if spec.stem == "patch":
-        kept += full * spec.detail_width
-        work.append(full * (3 * spec.head_width + 2 * spec.detail_width))
+        detail, head = spec.detail_width, spec.head_width
+        floats += full * detail
+        joined = 2 * detail + 4 * head + _in_16(detail + head) + _in_16(head)
+        work.append(1.25 * full * joined)
     raters = spec.n_raters if spec.has_raters else 0
-    heads = full * (spec.n_channels_out * (1 + 2 * raters) + (64 if raters else 0))
-    image = full * spec.in_channels
-    return FLOAT_BYTES * (image + kept + max(work) + heads)
+    floats += full * (
+        spec.n_channels_out * (1 + 2 * raters) + 4 * RATER_WIDTH * (raters > 0)
+    )
+    return int(FLOAT_BYTES * (floats + max(work)))
+
+
+def _in_16(width: int) -> int:
+    return -(-width // 16) * 16

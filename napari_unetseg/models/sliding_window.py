@@ -59,16 +59,14 @@ def blended(
         Patch that the network learned from, and its total stride, zyx.
     """
     shape = zyx(image.shape[2:])
-    total: Tensor | None = None
+    total = image.new_zeros(())
     weights = torch.zeros(shape, device=image.device)
     for box in patch_boxes(shape, patch, stride):
         place = (..., *box.slices)
         weight = gaussian_weight(box.shape).to(image.device)
         answer = network(image[place]) * weight
-        if total is None:
+        if total.ndim == 0:  # how many channels come back is known only now
             total = answer.new_zeros((*answer.shape[:2], *shape))
         total[place] += answer
         weights[box.slices] += weight
-    if total is None:
-        raise ValueError("An empty image has no patches.")
     return total / weights

@@ -1,112 +1,197 @@
 """Contours of the visible slice: where 25, 50 and 75 % of the raters say "class".
 
 With several raters the fraction is counted over their predictions; with one it is the
-probability. Lines are found by marching squares on whole arrays, one cell per 2 × 2
-voxels, each corner either inside (1) or outside (0)::
+probability. The lines follow the view in four steps, and late answers are dropped::
 
-    a ──top── b        a case is a·1 + b·2 + c·4 + d·8; the table says which
-    │         │        edges of the cell its lines join
-   left     right
-    │         │
-    d ─bottom─ c
+    1  view, slice or prediction changes ──▶ timer (restarts)
+    2  timer ──▶ request: plane of the level that fits the screen, number n
+    3  worker thread reads the plane and finds the lines
+    4  window thread shows them, if n is still the newest number
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from napari.layers import Vectors
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QTimer
 
-LEVELS = (0.25, 0.5, 0.75)
+from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.geometry import Box, zyx
+from napari_unetseg.viewer.contour_lines import contour_lines, rater_fractions
+from napari_unetseg.viewer.pyramids import level_factors
 
-_TOP, _RIGHT, _BOTTOM, _LEFT = range(4)
-_LINES: dict[int, tuple[tuple[int, int], ...]] = {
-    1: ((_LEFT, _TOP),),
-    2: ((_TOP, _RIGHT),),
-    3: ((_LEFT, _RIGHT),),
-    4: ((_RIGHT, _BOTTOM),),
-    5: ((_LEFT, _TOP), (_RIGHT, _BOTTOM)),
-    6: ((_TOP, _BOTTOM),),
-    7: ((_LEFT, _BOTTOM),),
-    8: ((_BOTTOM, _LEFT),),
-    9: ((_TOP, _BOTTOM),),
-    10: ((_TOP, _RIGHT), (_BOTTOM, _LEFT)),
-    11: ((_RIGHT, _BOTTOM),),
-    12: ((_LEFT, _RIGHT),),
-    13: ((_TOP, _RIGHT),),
-    14: ((_LEFT, _TOP),),
-}
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+CONTOUR_LEVELS = {"contours 25 %": 0.25, "contours 50 %": 0.5, "contours 75 %": 0.75}
+_WIDTHS_PIXELS = {"contours 25 %": 1.2, "contours 50 %": 2.4, "contours 75 %": 1.2}
+_PLANE_SIDE = 768
+_DELAY_MS = 120
+_NO_LINES = np.empty((0, 2, 3), dtype=np.float32)
 
 
-def rater_fractions(rater_labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return which fraction of raters says each class.
+@dataclass(frozen=True)
+class PlaneRequest:
+    """Which plane of a prediction to draw contours of.
+
+    Attributes
+    ----------
+    box
+        Finest voxels, one thick along ``axis``.
+    pixels_per_voxel
+        Zoom, so that no more is read than the screen shows.
+    """
+
+    number: int
+    box: Box
+    axis: int
+
+
+@dataclass(frozen=True)
+class PlaneLines:
+    """Vectors (n, 2, 3) of start and direction, and the class of each, per level."""
+
+    number: int
+    lines: dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def find_lines(store: PredictionStore, request: PlaneRequest) -> PlaneLines:
+    """Read a plane of a prediction and find its contours; needs no Qt."""
+    by_raters = len(store.rater_names) >= 2
+    levels = store.levels("rater_labels" if by_raters else "probability")
+    factors = level_factors([level.shape for level in levels])
+    chosen = _fitting(factors, request)
+    factor = np.asarray(factors[chosen])
+    cells = Box(
+        zyx(np.asarray(request.box.start) // factor),
+        zyx(-(-np.asarray(request.box.stop) // factor)),
+    ).clipped(levels[chosen].shape[-3:])
+    values = np.asarray(levels[chosen][(slice(None), *cells.slices)])
+    values = values.take(0, axis=1 + request.axis)
+    if by_raters:
+        planes = rater_fractions(values, len(store.class_names))
+    else:
+        planes = values.astype(np.float32) / 255
+    shown = [axis for axis in range(3) if axis != request.axis]
+
+    def placed(lines: np.ndarray) -> np.ndarray:
+        ends = np.zeros((len(lines), 2, 3), dtype=np.float32)
+        ends[..., shown] = lines + np.asarray(cells.start)[shown]
+        ends = (ends + 0.5) * factor - 0.5
+        ends[..., request.axis] = request.box.start[request.axis]
+        return ends
+
+    lines = {}
+    for name, level in CONTOUR_LEVELS.items():
+        found = [placed(contour_lines(plane, level)) for plane in planes]
+        ends = np.concatenate(found) if found else _NO_LINES
+        ends[:, 1] -= ends[:, 0]
+        classes = np.repeat(np.arange(1, len(found) + 1), [len(f) for f in found])
+        lines[name] = ends, classes
+    return PlaneLines(request.number, lines)
+
+
+def _fitting(factors: Sequence[Sequence[int]], request: PlaneRequest) -> int:
+    """Return the finest level on which the plane is not larger than a screen."""
+    for number, factor in enumerate(factors):
+        sides = [n / f for n, f in zip(request.box.shape, factor, strict=True)]
+        if max(sides) <= _PLANE_SIDE:
+            return number
+    return len(factors) - 1
+
+
+class ContourLayers:
+    """Three thin layers of lines over the visible slice.
 
     Parameters
     ----------
-    rater_labels
-        Labels, one plane per rater: r y x.
-
-    Returns
-    -------
-    array
-        float32 c y x, foreground classes only.
+    visible
+        Gives the visible box one voxel thick and the axis that is not shown, or None
+        in the 3D view.
+    colors
+        Colour (red, green, blue, alpha) of each class id, first row the background.
     """
-    ids = range(1, n_classes + 1)
-    fractions = [(rater_labels == i).mean(axis=0, dtype=np.float32) for i in ids]
-    return np.stack(fractions)
 
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        *,
+        store: Callable[[], PredictionStore | None],
+        visible: Callable[[], tuple[Box, int] | None],
+        colors: Callable[[], np.ndarray],
+        options: dict[str, Any],
+    ) -> None:
+        self._viewer, self._store, self._visible = viewer, store, visible
+        self._colors, self._voxel_size = colors, tuple(options["scale"])
+        self._number = 0
+        self.layers = {
+            name: Vectors(
+                _NO_LINES.copy(),
+                ndim=3,
+                name=name,
+                vector_style="line",
+                edge_width=1,
+                edge_color="white",
+                opacity=0.9,
+                **options,
+            )
+            for name in CONTOUR_LEVELS
+        }
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DELAY_MS)
+        self._timer.timeout.connect(self._request)
+        for layer in self.layers.values():
+            layer.events.visible.connect(self.update)
+        viewer.scene.camera.events.zoom.connect(self._fit_widths)
+        self._fit_widths()
 
-def contour_lines(plane: np.ndarray, level: float) -> np.ndarray:
-    """Return the lines where a plane crosses a level.
+    def update(self, event: object = None) -> None:
+        """Draw anew soon; many calls in a row cost one drawing."""
+        self._timer.start()
 
-    Parameters
-    ----------
-    plane
-        Values, y x.
-    level
-        Voxels with at least this value are inside.
+    def close(self) -> None:
+        """Stop following the view; what is still computed is dropped."""
+        self._number += 1
+        self._timer.stop()
+        self._viewer.scene.camera.events.zoom.disconnect(self._fit_widths)
 
-    Returns
-    -------
-    array
-        float32 (n, 2, 2): start and end of each line as (y, x) of voxel centres.
-    """
-    # A hair below, so that a value of exactly the level is inside.
-    level = level - 1e-4
-    inside = plane >= level
-    case = (
-        inside[:-1, :-1] * 1
-        + inside[:-1, 1:] * 2
-        + inside[1:, 1:] * 4
-        + inside[1:, :-1] * 8
-    )
-    rows, columns = np.nonzero((case > 0) & (case < 15))
-    if not len(rows):
-        return np.empty((0, 2, 2), dtype=np.float32)
-    crossings = _crossings(plane, rows, columns, level)
-    case = case[rows, columns]
-    found = []
-    for number, lines in _LINES.items():
-        cells = np.flatnonzero(case == number)
-        found += [crossings[cells][:, list(line)] for line in lines]
-    return np.concatenate(found).astype(np.float32)
+    def _request(self) -> None:
+        self._number += 1
+        store, visible = self._store(), self._visible()
+        if not any(layer.visible for layer in self.layers.values()):
+            return
+        if store is None or visible is None or visible[0].is_empty:
+            self._show(PlaneLines(self._number, {}))
+            return
+        request = PlaneRequest(self._number, *visible)
+        create_worker(
+            find_lines,
+            store,
+            request,
+            _start_thread=True,
+            _connect={"returned": self._show},
+        )
 
+    def _show(self, answer: PlaneLines) -> None:
+        if answer.number != self._number:
+            return
+        colors = self._colors()
+        for name, layer in self.layers.items():
+            vectors, classes = answer.lines.get(name, (_NO_LINES, []))
+            if not len(vectors) and not len(layer.data):
+                continue
+            layer.data = vectors
+            if len(vectors):
+                layer.edge_color = colors[classes]
 
-def _crossings(
-    plane: np.ndarray, rows: np.ndarray, columns: np.ndarray, level: float
-) -> np.ndarray:
-    """Return where the four edges of each cell cross the level: (n, 4, 2) as (y, x)."""
-    values = np.asarray(plane, dtype=np.float32)
-    a, b = values[rows, columns], values[rows, columns + 1]
-    d, c = values[rows + 1, columns], values[rows + 1, columns + 1]
-    crossings = np.empty((len(rows), 4, 2), dtype=np.float32)
-    crossings[:, _TOP] = np.stack([rows, columns + _part(a, b, level)], axis=1)
-    crossings[:, _BOTTOM] = np.stack([rows + 1, columns + _part(d, c, level)], axis=1)
-    crossings[:, _LEFT] = np.stack([rows + _part(a, d, level), columns], axis=1)
-    crossings[:, _RIGHT] = np.stack([rows + _part(b, c, level), columns + 1], axis=1)
-    return crossings
-
-
-def _part(first: np.ndarray, second: np.ndarray, level: float) -> np.ndarray:
-    """Return where between two values the level lies, 0 to 1; any edge may ask."""
-    difference = second - first
-    safe = np.where(difference == 0, 1, difference)
-    return np.asarray(np.clip((level - first) / safe, 0, 1))
+    def _fit_widths(self, event: object = None) -> None:
+        """Keep the lines equally thin on the screen at any zoom."""
+        voxel_pixels = self._viewer.scene.camera.zoom * min(self._voxel_size)
+        for name, layer in self.layers.items():
+            layer.edge_width = _WIDTHS_PIXELS[name] / max(voxel_pixels, 1e-6)

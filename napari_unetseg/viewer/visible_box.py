@@ -20,6 +20,7 @@ def visible_box(
     shape: Sequence[int],
     voxel_size: Sequence[float],
     *,
+    origin: Sequence[float] = (0.0, 0.0, 0.0),
     depth: int = DEPTH,
 ) -> Box:
     """Return the box of the volume that the canvas shows; empty if none of it.
@@ -29,28 +30,30 @@ def visible_box(
         2D   the rectangle of the canvas × the current slice ± depth
         3D   a cube around the centre of the camera, as wide as the canvas
 
-    The volume lies along the last three axes of the viewer, its first voxel at the
-    origin.
+    The volume lies along the last three axes of the viewer.
 
     Parameters
     ----------
     shape, voxel_size
         Of the finest level, zyx.
+    origin
+        World position of the first voxel.
     depth
         Slices before and after the current one, along the axis that is not shown.
     """
-    low, high = _world_range(viewer, depth * np.asarray(voxel_size, dtype=float))
     size = np.asarray(voxel_size, dtype=float)
+    low, high = _world_range(viewer, depth * size)
     # A voxel reaches half its size to either side of its world position.
-    start = np.floor(low / size + 0.5).astype(int)
-    stop = np.ceil(high / size + 0.5).astype(int)
+    start = np.floor((low - origin) / size + 0.5).astype(int)
+    stop = np.maximum(np.ceil((high - origin) / size + 0.5 - 1e-9).astype(int), start + 1)
     return Box(zyx(start), zyx(stop)).clipped(shape)
 
 
-def current_voxel(viewer: ViewerModel, voxel_size: Sequence[float]) -> np.ndarray:
-    """Return the voxel (zyx) that the sliders of the viewer stand on."""
-    point = np.asarray(viewer.dims.point[-3:], dtype=float)
-    return np.asarray(np.rint(point / np.asarray(voxel_size)), dtype=int)
+def hidden_axis(viewer: ViewerModel) -> int | None:
+    """Return which axis of the volume (0 to 2) a 2D view does not show."""
+    displayed = {axis - (viewer.dims.ndim - 3) for axis in viewer.dims.displayed}
+    hidden = {0, 1, 2} - displayed
+    return hidden.pop() if len(hidden) == 1 else None
 
 
 def _world_range(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,8 +66,3 @@ def test_weights_are_highest_in_the_middle_and_never_zero() -> None:
 def test_a_block_smaller_than_the_patch_is_one_patch() -> None:
     boxes = patch_boxes((2, 4, 4), (8, 8, 8), (2, 2, 2))
     assert [box.shape for box in boxes] == [(2, 4, 4)]
-
-
-def test_an_empty_image_is_refused() -> None:
-    with pytest.raises(ValueError, match="no patches"):
-        blended(lambda x: x, torch.zeros(1, 1, 0, 4, 4), (0, 4, 4), (1, 1, 1))

@@ -124,8 +124,8 @@ def test_names_that_are_paths_are_refused(
 def test_a_card_fits_its_network(make_card: MakeCard) -> None:
     with pytest.raises(ValidationError, match="classes 1 to 2"):
         make_card(classes=default_classes(["cell"]))
+    spec = make_card().spec.replace(n_raters=3)
     with pytest.raises(ValidationError, match="3 raters"):
-        spec = make_card().spec.replace(n_raters=3)
         make_card(spec=spec, raters=("Ana", "Bo"))
 
 

@@ -1,0 +1,156 @@
+"""The tools that change labels: one choice, whatever button, key or layer made it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_unetseg.viewer.editable import EditableLabels
+from napari_unetseg.viewer.layers import SessionLayers
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_unetseg.app.session import Session
+
+NONE, CLICK = "none", "click"
+MODES = {"brush": "paint", "eraser": "erase", "fill": "fill", "polygon": "polygon"}
+TOOLS = (*MODES, CLICK, NONE)
+_TOOL_OF_MODE = {mode: tool for tool, mode in MODES.items()}
+MAX_BRUSH = 200
+
+
+class EditTools:
+    """Keeps the tool, the class and the brush of session and layer together.
+
+    A tool that cannot be used where the view is now stays chosen, and comes back when
+    it can.
+
+    Signals
+    -------
+    changed
+        Tool, brush size or the reason why nothing can be edited changed.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self, viewer: ViewerModel, session: Session, layers: SessionLayers
+    ) -> None:
+        self._viewer, self._session, self._layers = viewer, session, layers
+        self._tool = NONE
+        self._brush_size = 10
+        self._layer: EditableLabels | None = None
+        self._following = False
+        layers.changed.connect(self._on_layers)
+        layers.edit_reason_changed.connect(self._on_reason)
+        session.class_changed.connect(self._on_class)
+        self._on_layers()
+
+    @property
+    def tool(self) -> str:
+        """The tool: brush, eraser, fill, polygon, click or none."""
+        return self._tool
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can be painted now; "" if it can."""
+        return self._layers.edit_reason
+
+    def set_tool(self, name: str) -> None:
+        """Choose a tool; it works as soon as the view allows.
+
+        Raises
+        ------
+        ValueError
+            If there is no tool of this name.
+        """
+        if name not in TOOLS:
+            raise ValueError(f"No tool is called {name!r}: choose one of {TOOLS}.")
+        self._tool = name
+        self._apply()
+        if self._layer is not None and name != NONE:
+            self._viewer.layers.selection.active = self._layer
+        self.changed.emit()
+
+    @property
+    def brush_size(self) -> int:
+        """Diameter of brush and eraser in voxels."""
+        return self._brush_size
+
+    @brush_size.setter
+    def brush_size(self, size: int) -> None:
+        self._brush_size = min(max(1, int(size)), MAX_BRUSH)
+        if self._layer is not None:
+            self._layer.brush_size = self._brush_size
+        self.changed.emit()
+
+    def close(self) -> None:
+        """Let go of session and layer."""
+        self._layers.changed.disconnect(self._on_layers)
+        self._layers.edit_reason_changed.disconnect(self._on_reason)
+        self._session.class_changed.disconnect(self._on_class)
+        self._release()
+
+    def _on_layers(self) -> None:
+        """Follow the editable layer when it is exchanged."""
+        layer = self._layers.editable
+        if layer is self._layer:
+            return
+        self._release()
+        self._layer = layer
+        if layer is not None:
+            layer.brush_size = self._brush_size
+            layer.events.mode.connect(self._on_mode)
+            layer.events.brush_size.connect(self._on_brush_size)
+            layer.events.selected_label.connect(self._on_selected_label)
+            self._apply()
+        self.changed.emit()
+
+    def _release(self) -> None:
+        if self._layer is not None:
+            self._layer.events.mode.disconnect(self._on_mode)
+            self._layer.events.brush_size.disconnect(self._on_brush_size)
+            self._layer.events.selected_label.disconnect(self._on_selected_label)
+        self._layer = None
+
+    def _apply(self) -> None:
+        """Give the layer the mode of the tool; out of reach it moves the camera."""
+        if self._layer is None:
+            return
+        mode = MODES.get(self._tool, "pan_zoom") if not self.reason else "pan_zoom"
+        self._following = True
+        try:
+            self._layer.mode = mode
+        finally:
+            self._following = False
+
+    def _on_reason(self, reason: str) -> None:
+        self._apply()
+        self.changed.emit()
+
+    def _on_mode(self, event: object = None) -> None:
+        """Take over a mode that was chosen on napari's own buttons."""
+        if self._layer is None or self._following or not self._layer.editable:
+            return
+        self._tool = _TOOL_OF_MODE.get(str(self._layer.mode), NONE)
+        self.changed.emit()
+
+    def _on_brush_size(self, event: object = None) -> None:
+        if self._layer is not None and self._layer.brush_size != self._brush_size:
+            self._brush_size = int(self._layer.brush_size)
+            self.changed.emit()
+
+    def _on_selected_label(self, event: object = None) -> None:
+        """Take over a class that was picked on napari's own controls."""
+        if self._layer is None or self._following:
+            return
+        label = int(self._layer.selected_label)
+        if label != self._session.current_class:
+            self._session.set_class(label)
+            self._on_class(self._session.current_class)
+
+    def _on_class(self, class_id: int) -> None:
+        if self._layer is not None and self._layer.selected_label != class_id:
+            self._layer.selected_label = class_id

@@ -1,0 +1,194 @@
+"""The layers that show labels and are not painted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_unetseg.app.project import Project
+from napari_unetseg.data.classes import ClassInfo
+from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.geometry import Box, zyx
+from napari_unetseg.viewer.pyramids import (
+    ComposedLevel,
+    LazyArray,
+    Overlay,
+    as_dask,
+    level_factors,
+    only_background,
+)
+
+PREDICTION, BACKGROUND, OTHERS = (
+    "prediction",
+    "confirmed background",
+    "corrections of others",
+)
+OPACITY = 0.35
+_GREY = (0.6, 0.6, 0.6, 1.0)
+_CELL = (16, 128, 128)
+
+
+def class_colors(classes: Sequence[ClassInfo]) -> np.ndarray:
+    """Return red, green, blue, alpha per label value; the background is clear."""
+    colors = np.zeros((len(classes) + 1, 4), dtype=np.float32)
+    for info in classes:
+        colors[info.id] = (*info.rgb, 1.0)
+    return colors
+
+
+def class_colormap(classes: Sequence[ClassInfo]) -> DirectLabelColormap:
+    """Return the same colours as napari wants them for labels."""
+    colors = dict(enumerate(class_colors(classes)))
+    return DirectLabelColormap(color_dict={**colors, None: np.zeros(4)})
+
+
+class LabelLayers:
+    """Prediction with corrections, confirmed background, corrections of others.
+
+    The layers stay the same objects; what they show is exchanged below them.
+    """
+
+    def __init__(
+        self, project: Project, annotator: str, place: dict[str, Any]
+    ) -> None:
+        self._project = project
+        self._mine = Overlay(self._read_mine)
+        self._background = Overlay(self._read_mine)
+        self._others = Overlay(self._read_others)
+        self._annotator, self._other_names = annotator, ()
+        options = {**place, "multiscale": True, "cache": False}
+        colors = class_colormap(project.classes)
+        self._store: PredictionStore | None = None
+        self.prediction = Labels(
+            self._prediction_levels(),
+            name=PREDICTION,
+            opacity=OPACITY,
+            colormap=colors,
+            **options,
+        )
+        self.background = Labels(
+            self._overlay_levels(self._background, background=True),
+            name=BACKGROUND,
+            opacity=0.25,
+            colormap=DirectLabelColormap(
+                color_dict={0: np.zeros(4), 1: _GREY, None: np.zeros(4)}
+            ),
+            **options,
+        )
+        self.others = Labels(
+            self._overlay_levels(self._others),
+            name=OTHERS,
+            opacity=0.9,
+            colormap=colors,
+            visible=False,
+            **options,
+        )
+        self.others.contour = 1
+        self.set_annotator(annotator)
+
+    @property
+    def all(self) -> tuple[Labels, ...]:
+        """The layers, lowest first."""
+        return self.prediction, self.background, self.others
+
+    @property
+    def has_others(self) -> bool:
+        """Whether somebody else has corrected something."""
+        return bool(self._others.boxes)
+
+    def set_store(self, store: PredictionStore | None) -> None:
+        """Show the predictions of another model version."""
+        self._store = store
+        self.prediction.data = self._prediction_levels()
+
+    def set_annotator(self, name: str) -> None:
+        """Tell apart anew whose corrections are mine."""
+        corrections = self._project.corrections
+        self._annotator = name
+        self._other_names = tuple(n for n in corrections.annotators() if n != name)
+        mine = _cells(corrections.labelled_boxes(name))
+        self._mine.boxes = self._background.boxes = mine
+        self._others.boxes = tuple(
+            cell
+            for other in self._other_names
+            for cell in _cells(corrections.labelled_boxes(other))
+        )
+        self.refresh()
+
+    def set_classes(self, classes: Sequence[ClassInfo]) -> None:
+        """Take over new or changed classes."""
+        for layer in (self.prediction, self.others):
+            layer.colormap = class_colormap(classes)
+
+    def set_hole(self, hole: Box | None) -> None:
+        """Leave the box out that the editable layer draws."""
+        if hole != self._mine.hole:
+            self._mine.hole = hole
+            self.prediction.refresh(extent=False, thumbnail=False)
+
+    def corrected(self, box: Box | None) -> None:
+        """Take over corrections that were written in a box; None for anywhere."""
+        if box is None:
+            self.set_annotator(self._annotator)
+            return
+        known = dict.fromkeys((*self._mine.boxes, *_cells([box])))
+        self._mine.boxes = self._background.boxes = tuple(known)
+        hole = self._mine.hole
+        if hole is None or not hole.contains(box):
+            self.prediction.refresh(extent=False)
+        self.background.refresh(extent=False)
+
+    def refresh(self) -> None:
+        """Read everything that is on the screen anew."""
+        for layer in self.all:
+            layer.refresh(extent=False)
+
+    def _prediction_levels(self) -> list[Any]:
+        if self._store is None:
+            return self._overlay_levels(self._mine)
+        return _composed(self._mine, self._store.levels("labels"), with_base=True)
+
+    def _overlay_levels(
+        self, overlay: Overlay, *, background: bool = False
+    ) -> list[Any]:
+        levels = self._project.volume.lazy_levels()
+        return _composed(overlay, levels, background=background)
+
+    def _read_mine(self, box: Box) -> np.ndarray:
+        return self._project.corrections.read(self._annotator, box)
+
+    def _read_others(self, box: Box) -> np.ndarray:
+        return self._project.corrections.read_all(box, self._other_names)
+
+
+def _composed(
+    overlay: Overlay,
+    levels: Sequence[LazyArray],
+    *,
+    with_base: bool = False,
+    background: bool = False,
+) -> list[Any]:
+    """Wrap levels of the shapes of ``levels``; their voxels count if ``with_base``."""
+    factors = level_factors([level.shape for level in levels])
+    return as_dask(
+        [
+            ComposedLevel(
+                overlay,
+                shape=zyx(level.shape[-3:]),
+                factor=factor,
+                chunks=zyx(level.chunks[-3:]),
+                base=level if with_base else None,
+                values=only_background if background else None,
+            )
+            for level, factor in zip(levels, factors, strict=True)
+        ]
+    )
+
+
+def _cells(boxes: Sequence[Box]) -> tuple[Box, ...]:
+    """Return the cells of a fixed grid that these boxes touch, each once."""
+    return tuple(dict.fromkeys(cell for box in boxes for cell in box.cells(_CELL)))

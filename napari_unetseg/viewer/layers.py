@@ -1,0 +1,420 @@
+"""The layers of a session: fixed names, fixed order, nothing that jumps.
+
+::
+
+    session.project_changed ─────▶ layers come and go
+    session.predictions_changed ─▶ prediction, maps, contours are read anew, at most
+                                   five times a second
+    session.labels_changed ──────▶ window, prediction, confirmed background
+    camera and sliders ──────────▶ window and contours follow; the camera is never moved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Layer
+from psygnal import Signal, SignalInstance
+from qtpy.QtCore import QTimer
+
+from napari_unetseg.config import (
+    MODEL_DISAGREEMENT,
+    RATER_DISAGREEMENT,
+    TOTAL_UNCERTAINTY,
+)
+from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.contours import CONTOUR_LEVELS, ContourLayers
+from napari_unetseg.viewer.edit_window import EditWindow
+from napari_unetseg.viewer.editable import EditableLabels
+from napari_unetseg.viewer.image_layers import IMAGE, layer_place, make_image_layers
+from napari_unetseg.viewer.label_layers import (
+    BACKGROUND,
+    OPACITY,
+    OTHERS,
+    PREDICTION,
+    LabelLayers,
+    class_colormap,
+    class_colors,
+)
+from napari_unetseg.viewer.pyramids import as_dask
+from napari_unetseg.viewer.visible_box import DEPTH, hidden_axis, visible_box
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_unetseg.app.project import Project
+    from napari_unetseg.app.session import Session
+
+CORRECTIONS, PREVIEW = "corrections", "preview"
+MAP_LAYERS = {
+    RATER_DISAGREEMENT: ("rater disagreement", "magma"),
+    MODEL_DISAGREEMENT: ("model disagreement", "viridis"),
+    TOTAL_UNCERTAINTY: ("total uncertainty", "cividis"),
+}
+ORDER = (
+    IMAGE,
+    PREDICTION,
+    *CONTOUR_LEVELS,
+    *(name for name, _ in MAP_LAYERS.values()),
+    BACKGROUND,
+    OTHERS,
+    CORRECTIONS,
+    PREVIEW,
+)
+_REFRESH_MS = 200
+
+
+class SessionLayers:
+    """What the viewer shows of the open project.
+
+    Signals
+    -------
+    changed
+        Layers came or went.
+    edit_reason_changed
+        Why nothing can be painted now, e.g. "Zoom in to edit."; "" if it can.
+    """
+
+    changed = Signal()
+    edit_reason_changed = Signal(str)
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        self._viewer, self._session = viewer, session
+        self._layers: dict[str, Layer] = {}
+        self._opened: _Opened | None = None
+        self._store: PredictionStore | None = None
+        self._changed_box: Box | None = None
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REFRESH_MS)
+        self._timer.timeout.connect(self._show_predictions)
+        for signal, slot in self._session_slots():
+            signal.connect(slot)
+        for emitter, slot in self._viewer_slots():
+            emitter.connect(slot)
+        self._on_project(session.project)
+
+    # --- what other parts of the window ask -------------------------------------
+
+    @property
+    def editable(self) -> EditableLabels | None:
+        """The layer that is painted on, None without a project."""
+        return self._opened.window.layer if self._opened else None
+
+    @property
+    def edit_reason(self) -> str:
+        """Why nothing can be painted now; "" if it can."""
+        return self._opened.window.reason if self._opened else "Open a volume first."
+
+    @property
+    def edit_box(self) -> Box | None:
+        """The part of the volume that can be painted on now."""
+        return self._opened.window.window if self._opened else None
+
+    def layer(self, name: str) -> Layer | None:
+        """Return one of our layers, None if it is not there."""
+        return self._layers.get(name)
+
+    def visible_box(self, depth: int = DEPTH) -> Box | None:
+        """Return what the canvas shows, ``depth`` slices to either side."""
+        if self._opened is None:
+            return None
+        return visible_box(
+            self._viewer,
+            self._opened.project.volume.shape,
+            self._opened.project.volume.voxel_size,
+            origin=self._opened.place["translate"],
+            depth=depth,
+        )
+
+    def voxel_at(self, position: Any) -> tuple[int, int, int] | None:
+        """Return the voxel under a world position, None outside of the volume."""
+        if self._opened is None:
+            return None
+        place = self._opened.place
+        point = np.asarray(position[-3:], dtype=float) - place["translate"]
+        z, y, x = (int(v) for v in np.rint(point / place["scale"]))
+        inside = Box.whole(self._opened.project.volume.shape).holds((z, y, x))
+        return (z, y, x) if inside else None
+
+    def put(self, layer: Layer) -> None:
+        """Show a layer at its place in the order; the selection stays as it is."""
+        rank = _rank(layer.name)
+        after = [
+            place
+            for place, other in enumerate(self._viewer.layers)
+            if other in self._layers.values() and _rank(other.name) > rank
+        ]
+        active = self._viewer.layers.selection.active
+        self._viewer.layers.insert(min(after, default=len(self._viewer.layers)), layer)
+        self._layers[layer.name] = layer
+        if active is not None:
+            self._viewer.layers.selection.active = active
+
+    def take(self, name: str) -> None:
+        """Take one of our layers away, if it is there."""
+        layer = self._layers.pop(name, None)
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def place(self, box: Box) -> dict[str, Any]:
+        """Return scale, translate and units of a layer that covers a box."""
+        if self._opened is None:
+            return {}
+        place = dict(self._opened.place)
+        corner = np.asarray(box.start) * place["scale"] + place["translate"]
+        return {**place, "translate": tuple(corner)}
+
+    def go_to(self, box: Box) -> None:
+        """Move the view to a box: its middle slice, and a zoom that shows it."""
+        if self._opened is None:
+            return
+        scale = np.asarray(self._opened.place["scale"])
+        centre = np.asarray(box.centre) * scale + self._opened.place["translate"]
+        first = self._viewer.dims.ndim - 3
+        for axis in range(3):
+            self._viewer.dims.set_point(axis + first, centre[axis])
+        camera, displayed = self._viewer.scene.camera, self._viewer.dims.displayed
+        shown = [axis - first for axis in displayed if axis >= first]
+        camera.center = (*camera.center[: 3 - len(shown)], *centre[shown])
+        sides = (np.asarray(box.shape) * scale)[shown][-2:]
+        share = float(max(sides * camera.zoom / self._viewer.canvas.size))
+        if not 0.15 < share < 0.9:
+            camera.zoom *= 0.5 / share
+
+    def toggle_contours_only(self) -> None:
+        """Show labels as outlines, or filled again."""
+        layers = [self._layers.get(name) for name in (PREDICTION, CORRECTIONS)]
+        filled = any(layer is not None and layer.contour == 0 for layer in layers)
+        for layer in layers:
+            if layer is not None:
+                layer.contour = 1 if filled else 0
+                layer.opacity = 0.9 if filled else OPACITY
+
+    def toggle_map(self) -> None:
+        """Show or hide the disagreement map: of the raters, else of the model."""
+        for name, _ in MAP_LAYERS.values():
+            layer = self._layers.get(name)
+            if layer is not None:
+                layer.visible = not layer.visible
+                return
+
+    def close(self) -> None:
+        """Take all layers away and let go of the session and the viewer."""
+        self._timer.stop()
+        for signal, slot in self._session_slots():
+            signal.disconnect(slot)
+        for emitter, slot in self._viewer_slots():
+            emitter.disconnect(slot)
+        self._forget()
+
+    # --- what happens -----------------------------------------------------------
+
+    def _session_slots(self) -> list[tuple[SignalInstance, Callable[..., None]]]:
+        session = self._session
+        return [
+            (session.project_changed, self._on_project),
+            (session.classes_changed, self._on_classes),
+            (session.model_changed, self._on_model),
+            (session.annotator_changed, self._on_annotator),
+            (session.predictions_changed, self._on_predictions),
+            (session.labels_changed, self._on_labels),
+        ]
+
+    def _viewer_slots(self) -> list[tuple[Any, Callable[..., None]]]:
+        camera, dims = self._viewer.scene.camera.events, self._viewer.dims.events
+        return [
+            (camera.center, self._on_view),
+            (camera.zoom, self._on_view),
+            (dims.current_step, self._on_view),
+            (dims.order, self._on_view),
+            (dims.ndisplay, self._on_ndisplay),
+            (self._viewer.canvas.events.size, self._on_view),
+        ]
+
+    def _on_project(self, project: Project | None) -> None:
+        self._forget()
+        if project is None:
+            return
+        self._opened = _Opened(self._viewer, self._session, project, self.visible_box)
+        for layer in self._opened.layers:
+            self.put(layer)
+        self._opened.window.reason_changed.connect(self.edit_reason_changed)
+        self._opened.window.moved.connect(self._on_window)
+        self._show_store()
+        self._viewer.reset_view()
+        self._opened.window.follow()
+        self._viewer.layers.selection.active = self._opened.window.layer
+        self.changed.emit()
+
+    def _on_classes(self) -> None:
+        if self._opened is None:
+            return
+        classes = self._opened.project.classes
+        self._opened.labels.set_classes(classes)
+        self._opened.window.layer.colormap = class_colormap(classes)
+        self._opened.contours.update()
+
+    def _on_model(self, version: str | None) -> None:
+        if self._opened is not None:
+            self._show_store()
+            self._opened.window.restart()
+
+    def _on_annotator(self, name: str) -> None:
+        if self._opened is not None:
+            self._opened.labels.set_annotator(name)
+            self._opened.window.restart()
+
+    def _on_labels(self, box: Box | None) -> None:
+        if self._opened is not None:
+            self._opened.window.reload(box)
+            self._opened.labels.corrected(box)
+
+    def _on_predictions(self, box: Box | None) -> None:
+        known = self._changed_box if self._timer.isActive() else box
+        self._changed_box = None if box is None or known is None else known.hull(box)
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _on_window(self) -> None:
+        if self._opened is not None:
+            self._opened.labels.set_hole(self._opened.window.shown_box)
+
+    def _on_view(self, event: object = None) -> None:
+        if self._opened is not None:
+            self._opened.window.update()
+            self._opened.contours.update()
+
+    def _on_ndisplay(self, event: object = None) -> None:
+        # At once: napari would load the whole window to show it in 3D.
+        if self._opened is not None:
+            self._opened.window.follow()
+            self._opened.contours.update()
+
+    def _show_predictions(self) -> None:
+        """Show what was predicted since the last time."""
+        if self._opened is None:
+            return
+        if self._opened.window.layer.is_stroking:
+            self._timer.start()
+            return
+        if self._session.predictions is not self._store:
+            self._show_store()
+        self._opened.window.reload(self._changed_box)
+        seen = self.visible_box(depth=0)
+        if self._changed_box is None or seen is None or seen.overlaps(self._changed_box):
+            self._opened.labels.prediction.refresh(extent=False)
+            for name, _ in MAP_LAYERS.values():
+                if (layer := self._layers.get(name)) is not None:
+                    layer.refresh(extent=False)
+            self._opened.contours.update()
+
+    def _show_store(self) -> None:
+        """Exchange the prediction, its maps and its contours."""
+        if self._opened is None:
+            return
+        self._store = store = self._session.predictions
+        self._opened.labels.set_store(store)
+        shown = {name for name, layer in self._layers.items() if layer.visible}
+        for name, _ in MAP_LAYERS.values():
+            self.take(name)
+        for layer in _map_layers(store, self._opened.place):
+            layer.visible = layer.name in shown
+            self.put(layer)
+        for name, layer in self._opened.contours.layers.items():
+            if store is None:
+                self.take(name)
+            elif name not in self._layers:
+                self.put(layer)
+        self._opened.contours.update()
+        self.changed.emit()
+
+    def _forget(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = self._store = None
+        for name in list(self._layers):
+            self.take(name)
+        self.changed.emit()
+
+
+class _Opened:
+    """The parts that live as long as one project is open."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        project: Project,
+        visible: Callable[[int], Box | None],
+    ) -> None:
+        self.project = project
+        self.place = layer_place(project.volume)
+        self.labels = LabelLayers(project, session.annotator, self.place)
+        self.window = EditWindow(
+            viewer,
+            session,
+            shape=project.volume.shape,
+            options={
+                **self.place,
+                "name": CORRECTIONS,
+                "opacity": OPACITY,
+                "colormap": class_colormap(project.classes),
+                "cache": False,
+            },
+        )
+        self.window.layer.selected_label = session.current_class
+
+        def seen() -> tuple[Box, int] | None:
+            box, axis = visible(0), hidden_axis(viewer)
+            return None if box is None or axis is None else (box, axis)
+
+        self.contours = ContourLayers(
+            viewer,
+            store=lambda: session.predictions,
+            visible=seen,
+            colors=lambda: class_colors(project.classes),
+            options=self.place,
+        )
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that are there from the beginning, lowest first."""
+        return [
+            *make_image_layers(self.project.volume),
+            self.labels.prediction,
+            self.labels.background,
+            *([self.labels.others] if self.labels.has_others else []),
+            self.window.layer,
+        ]
+
+    def close(self) -> None:
+        self.window.close()
+        self.contours.close()
+
+
+def _map_layers(store: PredictionStore | None, place: dict[str, Any]) -> list[Image]:
+    """Return one image layer per uncertainty map, with a fixed range of 0 to 1."""
+    return [
+        Image(
+            as_dask(store.levels(key)),
+            name=name,
+            colormap=colormap,
+            contrast_limits=(0, 255),
+            opacity=0.7,
+            visible=False,
+            multiscale=True,
+            cache=False,
+            **place,
+        )
+        for key, (name, colormap) in MAP_LAYERS.items()
+        if store is not None and key in store.map_names
+    ]
+
+
+def _rank(name: str) -> int:
+    """Return the place of a layer in the order; channels of the image share one."""
+    return ORDER.index(name) if name in ORDER else 0

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from napari_unetseg.data.volume import Volume
+
+from napari_unetseg.app import actions
+from napari_unetseg.app.project import Project
+from napari_unetseg.config import ExportConfig, PredictConfig, TrainConfig
+from napari_unetseg.errors import LabelsError, ModelNotFoundError
+from napari_unetseg.geometry import Box
+
+
+def test_a_tiff_is_converted_on_the_way_to_a_project(tmp_path: Path) -> None:
+    image = np.arange(4 * 20 * 24, dtype="uint16").reshape(4, 20, 24)
+    tifffile.imwrite(tmp_path / "stack.tif", image, imagej=True)
+
+    made = actions.new_project(tmp_path / "p", tmp_path / "stack.tif", ["cell"])
+
+    assert made["volume"] == str(tmp_path / "stack.zarr")
+    with Project.open(made["project"]) as project:
+        whole = project.volume.read(Box.whole(project.volume.shape))
+        np.testing.assert_array_equal(whole[0], image)
+
+
+@pytest.mark.parametrize(
+    ("name", "zarr"),
+    [("a.nii.gz", "a.zarr"), ("a.ome.tif", "a.zarr"), ("a.b.tiff", "a.b.zarr")],
+)
+def test_a_converted_file_keeps_its_name(name: str, zarr: str) -> None:
+    assert actions.converted_path(Path("x") / name) == Path("x") / zarr
+
+
+def test_predicting_without_a_model_says_what_to_do(project_folder: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="Label a few slices"):
+        actions.predict(project_folder)
+
+
+def test_a_second_prediction_finds_everything_done(project_with_model: Path) -> None:
+    config = PredictConfig(flips=1)
+    first = actions.predict(project_with_model, config)
+    second = actions.predict(project_with_model, config)
+
+    assert first["done"] + first["empty"] > 0
+    assert first["failed"] == 0
+    assert second["done"] == 0
+
+
+def test_labels_become_a_model_that_predicts_and_is_exported(
+    project_folder: Path, phantom_path: Path, tmp_path: Path
+) -> None:
+    truth = Volume.open(phantom_path / "labels" / "truth")
+    box = Box((6, 0, 0), (9, *truth.shape[1:]))
+    with Project.open(project_folder) as project:
+        labels = truth.read(box)[0]
+        project.corrections.commit(
+            box, np.ones(box.shape, bool), labels, annotator="Ana", tool="brush"
+        )
+
+    trained = actions.train(project_folder, TrainConfig(steps=3, preset="S"))
+    assert trained["version"] == "v1"
+    actions.predict(project_folder, PredictConfig(flips=1))
+    exported = actions.export(
+        project_folder, ExportConfig(target=tmp_path / "out.zarr")
+    )
+
+    with Project.open(project_folder, read_only=True) as project:
+        assert project.active_model == "v1"
+    out = Volume.open(exported["target"]).read(Box.whole(truth.shape))[0]
+    np.testing.assert_array_equal(out[box.slices], labels)
+
+
+def test_info_describes_a_volume_and_a_project(
+    project_with_model: Path, phantom_path: Path
+) -> None:
+    volume = actions.info(phantom_path)
+    project = actions.info(project_with_model)
+
+    assert volume["shape"] == [16, 48, 48]
+    assert "truth" in volume["labels"]
+    assert project["classes"] == ["cell", "fibre"]
+    assert project["models"] == ["v1"]
+    assert project["strokes"] == 0
+
+
+def test_agreement_takes_all_labels_of_a_volume(phantom_path: Path) -> None:
+    result = actions.agreement([phantom_path])
+    assert set(result["names"]) >= {"truth", "rater_ana"}
+
+
+def test_agreement_of_one_label_image_is_refused(phantom_path: Path) -> None:
+    with pytest.raises(LabelsError, match="at least two"):
+        actions.agreement([phantom_path / "labels" / "truth"])

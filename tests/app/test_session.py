@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari_unetseg.data.corrections import CorrectionStore
+from napari_unetseg.data.volume import Volume
+
+from napari_unetseg.app.project import Project
+from napari_unetseg.app.session import Session
+from napari_unetseg.app.status import Notice, SaveKind
+from napari_unetseg.config import ExportConfig
+from napari_unetseg.errors import DiskFullError
+from napari_unetseg.geometry import Box
+
+PATIENCE_S = 120
+WINDOW = Box((0, 0, 0), (16, 48, 48))
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    session = Session()
+    session.set_annotator("Ana")
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def notices(session: Session) -> list[Notice]:
+    heard: list[Notice] = []
+    session.notice.connect(heard.append)
+    return heard
+
+
+def wait(session: Session, happened: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(PATIENCE_S * 50):
+        session.poll()
+        if happened():
+            return
+        pause.wait(0.02)
+    raise AssertionError(f"It has not happened; the job is {session.job}.")
+
+
+def finish(session: Session) -> None:
+    wait(session, lambda: session.job.is_idle)
+
+
+def paint(session: Session, box: Box, value: int) -> None:
+    composite = session.composite(WINDOW)
+    composite[box.slices] = value
+    session.commit(composite, "brush")
+
+
+def test_a_volume_without_a_project_asks_for_its_classes(
+    session: Session, phantom_path: Path
+) -> None:
+    asked: list[str] = []
+    session.classes_wanted.connect(asked.append)
+    session.open_path(phantom_path)
+    assert asked == [str(phantom_path)]
+
+    session.open_volume(asked[0], class_names=("cell", "fibre"))
+    assert session.project is not None
+    assert session.project.folder == phantom_path.with_suffix(".unetseg")
+
+
+def test_a_volume_with_a_project_opens_that(
+    session: Session, project_folder: Path, phantom_path: Path
+) -> None:
+    session.open_path(phantom_path)
+    assert session.project is not None
+    assert session.project.folder == project_folder
+
+
+def test_a_wrong_path_becomes_a_notice(
+    session: Session, notices: list[Notice], tmp_path: Path
+) -> None:
+    session.open_path(tmp_path / "nothing.zarr")
+    assert session.project is None
+    assert notices[-1].level == "error"
+    assert "nothing.zarr" in notices[-1].text
+
+
+def test_strokes_are_undone_and_redone_and_outlive_the_session(
+    session: Session, project_folder: Path
+) -> None:
+    session.open_project(project_folder)
+    box = Box((2, 4, 4), (3, 9, 9))
+    paint(session, box, 1)
+    assert session.composite(WINDOW)[2, 5, 5] == 1
+
+    assert session.undo() is not None
+    assert session.composite(WINDOW)[2, 5, 5] == 0
+    assert not session.can_undo
+    assert session.redo() is not None
+    session.close()
+
+    session.open_project(project_folder)
+    assert session.annotator == "Ana"
+    assert session.composite(WINDOW)[2, 5, 5] == 1
+    assert session.can_undo
+
+
+def test_a_full_disk_turns_the_mark_and_keeps_the_stroke(
+    session: Session,
+    notices: list[Notice],
+    project_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session.open_project(project_folder)
+    composite = session.composite(WINDOW)
+    composite[2, 4:9, 4:9] = 1
+
+    def full(*_: object, **__: object) -> None:
+        raise DiskFullError("The disk is full", do="Free some space.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CorrectionStore, "commit", full)
+        assert session.commit(composite, "brush") is None
+    assert session.save_state.kind is SaveKind.NOT_SAVED
+    assert session.save_state.do == "Free some space."
+    assert "The disk is full" in notices[-1].text
+
+    assert session.commit(composite, "brush") is not None
+    assert session.save_state.kind is SaveKind.SAVED
+
+
+def test_what_cannot_be_done_says_why(
+    session: Session, notices: list[Notice], project_folder: Path
+) -> None:
+    assert session.why_not("predict") == "Open a volume or a project first."
+    session.open_project(project_folder)
+
+    session.predict()
+    assert "train a new one" in notices[-1].text
+    assert "Label a few slices first" in session.why_not("train")
+    assert session.why_not("undo") == "There is nothing to undo."
+    assert session.why_not("cancel") == "Nothing is running."
+    assert "Predict this region first" in session.why_not("click")
+
+
+def test_a_read_only_project_refuses_edits_with_its_reason(
+    session: Session, notices: list[Notice], project_folder: Path
+) -> None:
+    with Project.open(project_folder):
+        session.open_project(project_folder)
+        assert "is open elsewhere" in notices[-1].text
+        paint(session, Box((0, 0, 0), (1, 2, 2)), 1)
+        assert "is open elsewhere" in notices[-1].text
+        assert session.project is not None
+        assert session.project.corrections.n_strokes == 0
+
+
+def test_the_whole_loop_without_a_window(
+    session: Session, project_with_model: Path, phantom_path: Path, tmp_path: Path
+) -> None:
+    session.open_project(project_with_model)
+    session.predict(Box((0, 0, 0), (16, 48, 24)), flips=1)
+    finish(session)
+    assert session.predictions is not None
+    assert session.block_states
+
+    truth = Volume.open(phantom_path / "labels" / "truth").read(WINDOW)[0]
+    composite = session.composite(WINDOW)
+    composite[8] = truth[8]
+    assert session.commit(composite, "brush") is not None
+
+    versions: list[object] = []
+    session.model_changed.connect(versions.append)
+    session.finetune(steps=2)
+    wait(session, lambda: versions == ["v2"] and session.job.is_idle)
+    finish(session)
+    session.export(ExportConfig(target=tmp_path / "out.zarr"))
+    finish(session)
+
+    out = Volume.open(tmp_path / "out.zarr").read(WINDOW)[0]
+    np.testing.assert_array_equal(out[8], truth[8])
+
+
+def test_another_model_brings_its_own_predictions(
+    session: Session, project_with_model: Path, model_dir: Path
+) -> None:
+    session.open_project(project_with_model)
+    session.predict(flips=1)
+    finish(session)
+    assert session.predictions is not None
+
+    session.import_model(model_dir)
+    assert session.project is not None
+    assert session.project.active_model == "v2"
+    assert session.predictions is None
+    assert session.block_states == {}
+    session.set_active_model("v1")
+    assert session.predictions is not None
+    assert session.block_states
+
+
+def test_a_file_is_converted_and_then_opened(session: Session, tmp_path: Path) -> None:
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "s.tif", np.zeros((4, 16, 16), "uint8") + 5)
+    asked: list[str] = []
+    session.classes_wanted.connect(asked.append)
+    session.open_path(tmp_path / "s.tif")
+    finish(session)
+    assert asked == [str(tmp_path / "s.zarr")]
+    assert not list(tmp_path.glob("*.partial"))
+    shutil.rmtree(tmp_path / "s.zarr")
