@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_unetseg.interactive.click_segmenter import ClickResult
-from napari_unetseg.viewer.edits import CLICK, EditTools
 from napari_unetseg.viewer.layers import PREVIEW, SessionLayers
 
 if TYPE_CHECKING:
@@ -38,10 +37,10 @@ class ClickTool:
         viewer: ViewerModel,
         session: Session,
         layers: SessionLayers,
-        edits: EditTools,
+        is_chosen: Callable[[], bool],
     ) -> None:
         self._viewer, self._session = viewer, session
-        self._layers, self._edits = layers, edits
+        self._layers, self._is_chosen = layers, is_chosen
         viewer.mouse_drag_callbacks.append(self._on_drag)
         session.preview_changed.connect(self._on_preview)
         layers.changed.connect(self._on_layers)
@@ -74,7 +73,7 @@ class ClickTool:
         self._layers.changed.disconnect(self._on_layers)
 
     def _on_drag(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
-        if self._edits.tool != CLICK or event.button != 1:
+        if event.button != 1 or not self._is_chosen():
             return
         position, positive = event.position, "Shift" not in event.modifiers
         yield

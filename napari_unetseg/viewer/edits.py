@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_unetseg.viewer.click_tool import ClickTool
 from napari_unetseg.viewer.editable import EditableLabels
 from napari_unetseg.viewer.layers import SessionLayers
 
@@ -43,6 +44,9 @@ class EditTools:
         self._brush_size = 10
         self._layer: EditableLabels | None = None
         self._following = False
+        self.click_tool = ClickTool(
+            viewer, session, layers, lambda: self._tool == CLICK
+        )
         layers.changed.connect(self._on_layers)
         layers.edit_reason_changed.connect(self._on_reason)
         session.class_changed.connect(self._on_class)
@@ -88,6 +92,7 @@ class EditTools:
 
     def close(self) -> None:
         """Let go of session and layer."""
+        self.click_tool.close()
         self._layers.changed.disconnect(self._on_layers)
         self._layers.edit_reason_changed.disconnect(self._on_reason)
         self._session.class_changed.disconnect(self._on_class)

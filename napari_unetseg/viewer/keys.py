@@ -9,21 +9,16 @@ layer, where we go first. There a key that has nothing to do falls through to na
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from app_model.types import KeyBinding
 from napari.layers import Labels
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtGui import QKeyEvent, QKeySequence
 
-from napari_unetseg.app.session import Session
-from napari_unetseg.viewer.click_tool import ClickTool
 from napari_unetseg.viewer.editable import EditableLabels
-from napari_unetseg.viewer.edits import EditTools
 from napari_unetseg.viewer.keys_dialog import KeysDialog
-from napari_unetseg.viewer.layers import SessionLayers
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -38,130 +33,206 @@ class KeyRow:
     Attributes
     ----------
     key
-        As napari spells it; several keys of one kind as a range for the eye.
+        As a person reads it: ``Shift+N``, or a range like ``1…9``.
     does
-        What the person reads.
+        What it does, for the dialog.
     action_id
-        Names a method of :class:`KeyActions`.
+        A method of :class:`KeyActions`; of a range each key is its argument.
     """
 
     key: str
     does: str
     action_id: str
 
+    def bindings(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield each key as napari spells it, and the arguments of its action."""
+        first, _, last = self.key.partition("…")
+        if not last:
+            yield self.key.replace("+", "-"), ()
+            return
+        for number in range(int(first), int(last) + 1):
+            yield str(number), (str(number),)
+
 
 KEYS = (
     KeyRow("P", "predict the visible region", "predict_view"),
     KeyRow("T", "fine-tune the model on all corrections", "finetune"),
-    KeyRow("N", "next region in the worklist", "next_item"),
-    KeyRow("Shift-N", "region before", "previous_item"),
+    KeyRow("N", "next region of the worklist", "next_item"),
+    KeyRow("Shift+N", "region before", "previous_item"),
     KeyRow("A", "accept the region under review", "accept_item"),
     KeyRow("X", "skip the region under review", "skip_item"),
     KeyRow("B", "brush", "brush"),
     KeyRow("E", "eraser: what is erased counts as background", "eraser"),
     KeyRow("F", "fill", "fill"),
-    KeyRow("C", "click tool: click adds, Shift+click cuts away", "click"),
-    KeyRow("Enter", "take the previewed object", "accept_preview"),
-    KeyRow("Escape", "drop the previewed object", "drop_preview"),
-    KeyRow("[", "smaller brush, or smaller object while one is previewed", "smaller"),
-    KeyRow("]", "larger brush, or larger object while one is previewed", "larger"),
-    *(KeyRow(str(n), f"class {n}", f"class_{n}") for n in range(1, 10)),
+    KeyRow("C", "click tool: click finds, Shift+click cuts away", "click"),
+    KeyRow("Enter", "take the object that the click found", "accept_preview"),
+    KeyRow("Escape", "leave the object that the click found", "drop_preview"),
+    KeyRow("[", "smaller brush, or smaller object after a click", "smaller"),
+    KeyRow("]", "larger brush, or larger object after a click", "larger"),
+    KeyRow("1…9", "class to paint", "choose_class"),
     KeyRow("D", "disagreement map on or off", "toggle_map"),
-    KeyRow("O", "labels as outlines only, or filled", "contours_only"),
-    KeyRow("Ctrl-Z", "undo, whatever tool it was", "undo"),
-    KeyRow("Ctrl-Shift-Z", "redo", "redo"),
-    KeyRow("?", "show all keys", "show_keys"),
+    KeyRow("O", "labels as outlines, or filled", "contours_only"),
+    KeyRow("Ctrl+Z", "undo, whatever tool it was", "undo"),
+    KeyRow("Ctrl+Shift+Z", "redo", "redo"),
+    KeyRow("?", "this list", "show_keys"),
 )
 
 
 class KeyActions:
-    """What the keys do: each method returns whether it had something to do."""
+    """What the keys do; a method returns False if it had nothing to do."""
 
-    def __init__(
-        self,
-        viewer: Viewer,
-        session: Session,
-        layers: SessionLayers,
-        edits: EditTools,
-        click_tool: ClickTool,
-    ) -> None:
-        self._viewer, self._session, self._layers = viewer, session, layers
-        self._edits, self._click_tool = edits, click_tool
-
-    def run(self, action_id: str) -> bool:
-        """Do what a row of the table says; say whether there was something to do."""
-        if action_id.startswith("class_"):
-            return self._choose_class(int(action_id.removeprefix("class_")))
-        if action_id in ("brush", "eraser", "fill", "click"):
-            self._edits.set_tool(action_id)
-            return True
-        done = getattr(self, action_id)()
-        return done is not False
+    def __init__(self, window: MainWidget) -> None:
+        self._window = window
+        self._session = window.session
+        self._layers, self._edits = window.layers, window.edits
+        self._click_tool = window.edits.click_tool
 
     def predict_view(self) -> None:
+        """Predict what the canvas shows."""
         self._session.predict(self._layers.visible_box())
 
     def finetune(self) -> None:
+        """Fine-tune the active model."""
         self._session.finetune()
 
     def next_item(self) -> None:
+        """Go to the next region of the worklist."""
         self._go_to(self._session.next_item())
 
     def previous_item(self) -> None:
+        """Go to the region before."""
         self._go_to(self._session.previous_item())
 
     def accept_item(self) -> None:
+        """Accept the region under review and go to the next."""
         self._go_to(self._session.accept_item())
 
     def skip_item(self) -> None:
+        """Skip the region under review and go to the next."""
         self._go_to(self._session.skip_item())
 
+    def brush(self) -> None:
+        """Choose the brush."""
+        self._edits.set_tool("brush")
+
+    def eraser(self) -> None:
+        """Choose the eraser."""
+        self._edits.set_tool("eraser")
+
+    def fill(self) -> None:
+        """Choose the bucket."""
+        self._edits.set_tool("fill")
+
+    def click(self) -> None:
+        """Choose the click tool."""
+        self._edits.set_tool("click")
+
     def accept_preview(self) -> bool:
-        if self._click_tool.has_preview:
-            self._click_tool.accept()
-            return True
-        return False
+        """Take the previewed object."""
+        if not self._click_tool.has_preview:
+            return False
+        self._click_tool.accept()
+        return True
 
     def drop_preview(self) -> bool:
-        if self._click_tool.has_preview:
-            self._click_tool.drop()
-            return True
-        return False
+        """Leave the previewed object."""
+        if not self._click_tool.has_preview:
+            return False
+        self._click_tool.drop()
+        return True
 
     def smaller(self) -> None:
+        """Shrink the previewed object, else the brush."""
         if self._click_tool.has_preview:
             self._click_tool.smaller()
         else:
             self._edits.brush_size -= 1
 
     def larger(self) -> None:
+        """Grow the previewed object, else the brush."""
         if self._click_tool.has_preview:
             self._click_tool.larger()
         else:
             self._edits.brush_size += 1
 
+    def choose_class(self, number: str) -> bool:
+        """Choose a class by its number, if there is one."""
+        project = self._session.project
+        if project is None or int(number) > len(project.classes):
+            return False
+        self._session.set_class(int(number))
+        return True
+
     def toggle_map(self) -> None:
+        """Show or hide the disagreement map."""
         self._layers.toggle_map()
 
     def contours_only(self) -> None:
+        """Show labels as outlines, or filled."""
         self._layers.toggle_contours_only()
 
     def undo(self) -> None:
+        """Take the last edit back."""
         self._session.undo()
 
     def redo(self) -> None:
+        """Do the last undone edit again."""
         self._session.redo()
 
     def show_keys(self) -> None:
-        KeysDialog(self._viewer.window._qt_window, KEYS).open()  # noqa: SLF001
-
-    def _choose_class(self, class_id: int) -> bool:
-        project = self._session.project
-        if project is None or class_id > len(project.classes):
-            return False
-        self._session.set_class(class_id)
-        return True
+        """Show all keys."""
+        KeysDialog(KEYS, self._window.window()).open()
 
     def _go_to(self, item: Any) -> None:
         if item is not None:
             self._layers.go_to(item.box)
+
+
+class BoundKeys:
+    """The keys of one window while it is open; :meth:`close` gives them back."""
+
+    def __init__(self, viewer: Viewer, window: MainWidget) -> None:
+        self._viewer, self._layers = viewer, window.layers
+        actions = KeyActions(window)
+        self._bindings: dict[str, Callable[[], object]] = {
+            key: partial(getattr(actions, row.action_id), *arguments)
+            for row in KEYS
+            for key, arguments in row.bindings()
+        }
+        for key, action in self._bindings.items():
+            viewer.bind_key(key, partial(_run, action), overwrite=True)
+        self._layers.changed.connect(self._bind_layer)
+        self._bind_layer()
+
+    def close(self) -> None:
+        """Unbind all keys."""
+        self._layers.changed.disconnect(self._bind_layer)
+        for key in self._bindings:
+            self._viewer.bind_key(key, None)
+
+    def _bind_layer(self) -> None:
+        layer = self._layers.editable
+        if layer is None:
+            return
+        for key, action in self._bindings.items():
+            layer.bind_key(key, partial(_run_or_fall_through, action, key), overwrite=True)
+
+
+def bind_keys(viewer: Viewer, window: MainWidget) -> BoundKeys:
+    """Bind the table to a viewer and to the editable layer."""
+    return BoundKeys(viewer, window)
+
+
+def _run(action: Callable[[], object], viewer: Viewer) -> None:
+    action()
+
+
+def _run_or_fall_through(
+    action: Callable[[], object], key: str, layer: EditableLabels
+) -> None:
+    """Do what the key does here; if there is nothing to do, what napari does."""
+    if action() is not False:
+        return
+    napari_action = Labels.class_keymap.get(KeyBinding.validate(key))
+    if callable(napari_action):
+        napari_action(layer)
