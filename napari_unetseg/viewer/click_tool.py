@@ -16,13 +16,14 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_unetseg.interactive.click_segmenter import ClickResult
-from napari_unetseg.viewer.layers import PREVIEW, SessionLayers
+from napari_unetseg.viewer.layers import SessionLayers
+from napari_unetseg.viewer.project_layers import PREVIEW
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_unetseg.app.session import Session
+    from napari_unetseg.interactive.click_segmenter import ClickResult
 
 _OUTLINE = (1.0, 1.0, 1.0, 1.0)
 _CLEAR = (0.0, 0.0, 0.0, 0.0)

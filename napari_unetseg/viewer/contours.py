@@ -20,13 +20,14 @@ from napari.layers import Vectors
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QTimer
 
-from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.geometry import Box, zyx
 from napari_unetseg.viewer.contour_lines import contour_lines, rater_fractions
 from napari_unetseg.viewer.pyramids import level_factors
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+
+    from napari_unetseg.data.predictions import PredictionStore
 
 CONTOUR_LEVELS = {"contours 25 %": 0.25, "contours 50 %": 0.5, "contours 75 %": 0.75}
 _WIDTHS_PIXELS = {"contours 25 %": 1.2, "contours 50 %": 2.4, "contours 75 %": 1.2}

@@ -1,6 +1,6 @@
 """The window of labels that can be edited, kept over what the canvas shows.
 
-napari draws a single-scale layer by whole planes, so it gets only a part of the volume::
+napari draws a single-scale layer by whole planes, so it gets a part of the volume::
 
     volume  ┌──────────────────────────────┐
             │      ┌─────────────┐ window  │    whole chunks, at most about 2048 wide
@@ -19,7 +19,6 @@ import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_unetseg.data.composite import CompositeLabels
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.viewer.editable import EditableLabels
 from napari_unetseg.viewer.visible_box import visible_box
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_unetseg.app.session import Session
+    from napari_unetseg.data.composite import CompositeLabels
 
 MAX_SIDE = 2048
 ZOOM_IN = "Zoom in to edit."
@@ -143,7 +143,9 @@ class EditWindow:
         self.moved.emit()
 
     def _set_reason(self, reason: str) -> None:
-        # Out of reach means not drawn: the pyramid below shows the same labels.
+        # Out of reach means not drawn: the pyramid below shows the same labels. While
+        # the layer comes and goes napari changes its mode; a reason stands meanwhile.
+        before, self.reason = self.reason, reason or self.reason
         unreachable = reason in (NOT_IN_3D, ZOOM_IN)
         if unreachable and self.layer.visible:
             self._hidden_here = True
@@ -152,8 +154,8 @@ class EditWindow:
             self._hidden_here = False
             self.layer.visible = True
         self.layer.editable = not reason
-        if reason != self.reason:
-            self.reason = reason
+        self.reason = reason
+        if reason != before:
             self.reason_changed.emit(reason)
 
     def _commit(self) -> None:

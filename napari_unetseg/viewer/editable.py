@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
 from psygnal import Signal
 
-from napari_unetseg.data.composite import CompositeLabels
 from napari_unetseg.geometry import Box
+
+if TYPE_CHECKING:
+    from napari_unetseg.data.composite import CompositeLabels
 
 
 class EditableLabels(Labels):  # type: ignore[misc, unused-ignore]
@@ -102,7 +104,9 @@ class EditableLabels(Labels):  # type: ignore[misc, unused-ignore]
     ) -> None:
         """Count painted voxels as labelled even where they keep their value."""
         flat = tuple(d for d in range(self.ndim) if d not in dims_to_paint)
-        same = np.expand_dims(mask, flat) & (np.asarray(self.data[slice_key]) == new_label)
+        same = np.expand_dims(mask, flat) & (
+            np.asarray(self.data[slice_key]) == new_label
+        )
         if same.any():
             self.data.touch(Box.from_slices(slice_key), same, new_label)
 

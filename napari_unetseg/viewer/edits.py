@@ -73,9 +73,11 @@ class EditTools:
         if name not in TOOLS:
             raise ValueError(f"No tool is called {name!r}: choose one of {TOOLS}.")
         self._tool = name
-        self._apply()
         if self._layer is not None and name != NONE:
             self._viewer.layers.selection.active = self._layer
+            if not self._layer.visible and not self.reason:
+                self._layer.visible = True
+        self._apply()
         self.changed.emit()
 
     @property
@@ -137,8 +139,10 @@ class EditTools:
 
     def _on_mode(self, event: object = None) -> None:
         """Take over a mode that was chosen on napari's own buttons."""
-        if self._layer is None or self._following or not self._layer.editable:
+        if self._layer is None or self._following or self.reason:
             return
+        if not self._layer.visible:
+            return  # napari puts a hidden layer into pan_zoom, and back when shown
         self._tool = _TOOL_OF_MODE.get(str(self._layer.mode), NONE)
         self.changed.emit()
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pint
 from napari.layers import Image
 
-from napari_unetseg.data.volume import Volume
 from napari_unetseg.viewer.pyramids import LazyArray, as_dask
+
+if TYPE_CHECKING:
+    from napari_unetseg.data.volume import Volume
 
 IMAGE = "image"
 _CHANNEL_COLORS = ("gray", "green", "magenta", "cyan", "yellow", "red", "blue")

@@ -215,7 +215,9 @@ class BoundKeys:
         if layer is None:
             return
         for key, action in self._bindings.items():
-            layer.bind_key(key, partial(_run_or_fall_through, action, key), overwrite=True)
+            layer.bind_key(
+                key, partial(_run_or_fall_through, action, key), overwrite=True
+            )
 
 
 def bind_keys(viewer: Viewer, window: MainWidget) -> BoundKeys:

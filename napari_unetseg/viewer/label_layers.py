@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_unetseg.app.project import Project
 from napari_unetseg.data.classes import ClassInfo
-from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.geometry import Box, zyx
 from napari_unetseg.viewer.pyramids import (
     ComposedLevel,
@@ -21,6 +19,10 @@ from napari_unetseg.viewer.pyramids import (
     level_factors,
     only_background,
 )
+
+if TYPE_CHECKING:
+    from napari_unetseg.app.project import Project
+    from napari_unetseg.data.predictions import PredictionStore
 
 PREDICTION, BACKGROUND, OTHERS = (
     "prediction",
@@ -52,9 +54,7 @@ class LabelLayers:
     The layers stay the same objects; what they show is exchanged below them.
     """
 
-    def __init__(
-        self, project: Project, annotator: str, place: dict[str, Any]
-    ) -> None:
+    def __init__(self, project: Project, annotator: str, place: dict[str, Any]) -> None:
         self._project = project
         self._mine = Overlay(self._read_mine)
         self._background = Overlay(self._read_mine)

@@ -15,55 +15,29 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Layer
 from psygnal import Signal, SignalInstance
 from qtpy.QtCore import QTimer
 
-from napari_unetseg.config import (
-    MODEL_DISAGREEMENT,
-    RATER_DISAGREEMENT,
-    TOTAL_UNCERTAINTY,
-)
-from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.geometry import Box
-from napari_unetseg.viewer.contours import CONTOUR_LEVELS, ContourLayers
-from napari_unetseg.viewer.edit_window import EditWindow
 from napari_unetseg.viewer.editable import EditableLabels
-from napari_unetseg.viewer.image_layers import IMAGE, layer_place, make_image_layers
-from napari_unetseg.viewer.label_layers import (
-    BACKGROUND,
-    OPACITY,
-    OTHERS,
-    PREDICTION,
-    LabelLayers,
-    class_colormap,
-    class_colors,
+from napari_unetseg.viewer.label_layers import OPACITY, PREDICTION, class_colormap
+from napari_unetseg.viewer.project_layers import (
+    CORRECTIONS,
+    MAP_LAYERS,
+    ProjectLayers,
+    map_layers,
+    rank,
 )
-from napari_unetseg.viewer.pyramids import as_dask
-from napari_unetseg.viewer.visible_box import DEPTH, hidden_axis, visible_box
+from napari_unetseg.viewer.visible_box import DEPTH, visible_box
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_unetseg.app.project import Project
     from napari_unetseg.app.session import Session
+    from napari_unetseg.data.predictions import PredictionStore
 
-CORRECTIONS, PREVIEW = "corrections", "preview"
-MAP_LAYERS = {
-    RATER_DISAGREEMENT: ("rater disagreement", "magma"),
-    MODEL_DISAGREEMENT: ("model disagreement", "viridis"),
-    TOTAL_UNCERTAINTY: ("total uncertainty", "cividis"),
-}
-ORDER = (
-    IMAGE,
-    PREDICTION,
-    *CONTOUR_LEVELS,
-    *(name for name, _ in MAP_LAYERS.values()),
-    BACKGROUND,
-    OTHERS,
-    CORRECTIONS,
-    PREVIEW,
-)
 _REFRESH_MS = 200
 
 
@@ -84,7 +58,7 @@ class SessionLayers:
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self._viewer, self._session = viewer, session
         self._layers: dict[str, Layer] = {}
-        self._opened: _Opened | None = None
+        self._opened: ProjectLayers | None = None
         self._store: PredictionStore | None = None
         self._changed_box: Box | None = None
         self._timer = QTimer()
@@ -142,11 +116,11 @@ class SessionLayers:
 
     def put(self, layer: Layer) -> None:
         """Show a layer at its place in the order; the selection stays as it is."""
-        rank = _rank(layer.name)
+        own = rank(layer.name)
         after = [
             place
             for place, other in enumerate(self._viewer.layers)
-            if other in self._layers.values() and _rank(other.name) > rank
+            if other in self._layers.values() and rank(other.name) > own
         ]
         active = self._viewer.layers.selection.active
         self._viewer.layers.insert(min(after, default=len(self._viewer.layers)), layer)
@@ -239,7 +213,9 @@ class SessionLayers:
         self._forget()
         if project is None:
             return
-        self._opened = _Opened(self._viewer, self._session, project, self.visible_box)
+        self._opened = ProjectLayers(
+            self._viewer, self._session, project, self.visible_box
+        )
         for layer in self._opened.layers:
             self.put(layer)
         self._opened.window.reason_changed.connect(self.edit_reason_changed)
@@ -305,7 +281,11 @@ class SessionLayers:
             self._show_store()
         self._opened.window.reload(self._changed_box)
         seen = self.visible_box(depth=0)
-        if self._changed_box is None or seen is None or seen.overlaps(self._changed_box):
+        if (
+            self._changed_box is None
+            or seen is None
+            or seen.overlaps(self._changed_box)
+        ):
             self._opened.labels.prediction.refresh(extent=False)
             for name, _ in MAP_LAYERS.values():
                 if (layer := self._layers.get(name)) is not None:
@@ -321,7 +301,7 @@ class SessionLayers:
         shown = {name for name, layer in self._layers.items() if layer.visible}
         for name, _ in MAP_LAYERS.values():
             self.take(name)
-        for layer in _map_layers(store, self._opened.place):
+        for layer in map_layers(store, self._opened.place):
             layer.visible = layer.name in shown
             self.put(layer)
         for name, layer in self._opened.contours.layers.items():
@@ -339,82 +319,3 @@ class SessionLayers:
         for name in list(self._layers):
             self.take(name)
         self.changed.emit()
-
-
-class _Opened:
-    """The parts that live as long as one project is open."""
-
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        session: Session,
-        project: Project,
-        visible: Callable[[int], Box | None],
-    ) -> None:
-        self.project = project
-        self.place = layer_place(project.volume)
-        self.labels = LabelLayers(project, session.annotator, self.place)
-        self.window = EditWindow(
-            viewer,
-            session,
-            shape=project.volume.shape,
-            options={
-                **self.place,
-                "name": CORRECTIONS,
-                "opacity": OPACITY,
-                "colormap": class_colormap(project.classes),
-                "cache": False,
-            },
-        )
-        self.window.layer.selected_label = session.current_class
-
-        def seen() -> tuple[Box, int] | None:
-            box, axis = visible(0), hidden_axis(viewer)
-            return None if box is None or axis is None else (box, axis)
-
-        self.contours = ContourLayers(
-            viewer,
-            store=lambda: session.predictions,
-            visible=seen,
-            colors=lambda: class_colors(project.classes),
-            options=self.place,
-        )
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers that are there from the beginning, lowest first."""
-        return [
-            *make_image_layers(self.project.volume),
-            self.labels.prediction,
-            self.labels.background,
-            *([self.labels.others] if self.labels.has_others else []),
-            self.window.layer,
-        ]
-
-    def close(self) -> None:
-        self.window.close()
-        self.contours.close()
-
-
-def _map_layers(store: PredictionStore | None, place: dict[str, Any]) -> list[Image]:
-    """Return one image layer per uncertainty map, with a fixed range of 0 to 1."""
-    return [
-        Image(
-            as_dask(store.levels(key)),
-            name=name,
-            colormap=colormap,
-            contrast_limits=(0, 255),
-            opacity=0.7,
-            visible=False,
-            multiscale=True,
-            cache=False,
-            **place,
-        )
-        for key, (name, colormap) in MAP_LAYERS.items()
-        if store is not None and key in store.map_names
-    ]
-
-
-def _rank(name: str) -> int:
-    """Return the place of a layer in the order; channels of the image share one."""
-    return ORDER.index(name) if name in ORDER else 0

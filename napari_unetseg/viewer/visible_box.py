@@ -45,7 +45,9 @@ def visible_box(
     low, high = _world_range(viewer, depth * size)
     # A voxel reaches half its size to either side of its world position.
     start = np.floor((low - origin) / size + 0.5).astype(int)
-    stop = np.maximum(np.ceil((high - origin) / size + 0.5 - 1e-9).astype(int), start + 1)
+    stop = np.maximum(
+        np.ceil((high - origin) / size + 0.5 - 1e-9).astype(int), start + 1
+    )
     return Box(zyx(start), zyx(stop)).clipped(shape)
 
 

@@ -1,0 +1,405 @@
+"""What a zarr image says about itself, read and checked before anything else.
+
+OME-Zarr 0.4 and 0.5 (https://ngff.openmicroscopy.org) and plain zarr arrays become one
+:class:`ImageInfo`; every fault of the metadata becomes one sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaozarrs
+import zarr
+from pydantic import ValidationError
+
+from napari_unetseg.errors import (
+    LabelsError,
+    MetadataError,
+    UnsupportedFormatError,
+    VolumeNotFoundError,
+)
+from napari_unetseg.geometry import Zyx, zyx
+
+VERSIONS = ("0.4", "0.5")
+PLAIN_AXES = {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}
+_MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+
+Scale = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a pyramid, its space axes only.
+
+    Attributes
+    ----------
+    path
+        Name of the array inside the image's group; "" for a plain array.
+    shape, chunk
+        In voxels, zyx; a 2D image has z = 1.
+    voxel_size, translation
+        Physical, zyx.
+    """
+
+    path: str
+    shape: Zyx
+    chunk: Zyx
+    voxel_size: Scale
+    translation: Scale
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What an image says about itself; ``axes`` are those on disk, e.g. ``tczyx``."""
+
+    name: str
+    version: str
+    axes: str
+    levels: tuple[Level, ...]
+    n_channels: int
+    unit: str | None
+    dtype: np.dtype[Any]
+    label_names: tuple[str, ...]
+    is_labels: bool
+    metadata_hash: str
+
+
+def is_zarr(uri: str | Path) -> bool:
+    """Whether this is the folder of a zarr array or group, or an address."""
+    if "://" in str(uri):
+        return True
+    return any((Path(uri) / marker).is_file() for marker in _MARKERS)
+
+
+def open_node(uri: str | Path) -> zarr.Array | zarr.Group:
+    """Open an array or a group to read.
+
+    Raises
+    ------
+    VolumeNotFoundError, UnsupportedFormatError, MetadataError
+        If there is nothing, something else, or damaged metadata.
+    """
+    text = str(uri)
+    if "://" not in text:
+        _check_local(Path(text))
+    try:
+        node: zarr.Array | zarr.Group = zarr.open(text, mode="r")
+    except ImportError as error:
+        raise UnsupportedFormatError(
+            f"{text} cannot be opened, a package for this kind of address is missing",
+            do="Install napari-unetseg[remote] and fsspec, or copy the volume here.",
+        ) from error
+    except FileNotFoundError as error:
+        raise VolumeNotFoundError(f"There is no zarr at {text}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise MetadataError(
+            f"The zarr metadata of {_last(text)} is damaged, {_short(error)}",
+            do="Restore zarr.json (or .zarray, .zattrs) from the source.",
+        ) from error
+    return node
+
+
+def attributes_of(node: zarr.Array | zarr.Group) -> dict[str, Any]:
+    """Return the attributes of an array or a group."""
+    return dict(node.attrs.asdict())
+
+
+def ome_of(node: zarr.Array | zarr.Group) -> dict[str, Any]:
+    """Return the OME metadata of a node, wherever its version keeps it."""
+    attributes = attributes_of(node)
+    ome: dict[str, Any] = attributes.get("ome", attributes)
+    return ome
+
+
+def read_image(uri: str | Path) -> ImageInfo:
+    """Read and check the metadata of an image or of a label image.
+
+    Raises
+    ------
+    VolumeNotFoundError, UnsupportedFormatError, MetadataError, LabelsError
+        With one sentence that says what is wrong.
+    """
+    node = open_node(uri)
+    name = _last(str(uri))
+    if isinstance(node, zarr.Array):
+        return _plain(node, name)
+    attributes = attributes_of(node)
+    if "bioformats2raw.layout" in attributes.get("ome", attributes):
+        return read_image(f"{str(uri).rstrip('/')}/0")
+    ome = attributes.get("ome", attributes)
+    multiscale = _multiscale(ome, name)
+    version = _version(ome, multiscale, name)
+    _check_structure(attributes, name)
+    return _image(node, name, version, ome, multiscale)
+
+
+def _check_local(path: Path) -> None:
+    if not path.exists():
+        raise VolumeNotFoundError(
+            f"There is nothing at {path}",
+            do="Check the path; the volume may have moved.",
+        )
+    if not path.is_dir():
+        raise UnsupportedFormatError(
+            f"{path.name} is no volume that can be opened",
+            expected="a zarr folder, a TIFF or a NIfTI file",
+        )
+    if not is_zarr(path):
+        raise UnsupportedFormatError(
+            f"The folder {path.name} holds no zarr volume",
+            expected="a folder with zarr.json, .zgroup or .zarray",
+        )
+
+
+def _multiscale(ome: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    multiscales = ome.get("multiscales")
+    if not isinstance(multiscales, list) or not multiscales:
+        raise UnsupportedFormatError(
+            f"The zarr group {name} is no image, it has no multiscales metadata",
+            do="Open the image or the array inside it.",
+        )
+    first: Mapping[str, Any] = multiscales[0]
+    return first
+
+
+def _version(ome: Mapping[str, Any], multiscale: Mapping[str, Any], name: str) -> str:
+    version = str(ome.get("version") or multiscale.get("version") or "0.4")
+    if version not in VERSIONS:
+        raise UnsupportedFormatError(
+            f"{name} is written in a version of OME-Zarr that is not read",
+            got=version,
+            expected=" or ".join(VERSIONS),
+            do="Convert it, or update napari-unetseg.",
+        )
+    return version
+
+
+def _check_structure(attributes: dict[str, Any], name: str) -> None:
+    try:
+        yaozarrs.validate_ome_object(attributes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][-4:])
+        raise MetadataError(
+            f"The OME-Zarr metadata of {name} is wrong at {place}, {first['msg']}",
+            do="Correct the metadata at its source.",
+        ) from error
+    except (KeyError, NotImplementedError, TypeError, ValueError) as error:
+        raise MetadataError(
+            f"The OME-Zarr metadata of {name} is wrong, {_short(error)}",
+            do="Correct the metadata at its source.",
+        ) from error
+
+
+def _image(
+    group: zarr.Group,
+    name: str,
+    version: str,
+    ome: Mapping[str, Any],
+    multiscale: Mapping[str, Any],
+) -> ImageInfo:
+    axes = "".join(str(axis["name"]).lower() for axis in multiscale["axes"])
+    arrays = [_level_array(group, d["path"], name) for d in multiscale["datasets"]]
+    _check_axes(axes, arrays[0], name)
+    shared = _transform(multiscale.get("coordinateTransformations"), axes)
+    levels = tuple(
+        _level(array, dataset, axes, shared, name)
+        for array, dataset in zip(arrays, multiscale["datasets"], strict=True)
+    )
+    _check_levels(levels, name)
+    is_labels = "image-label" in ome
+    if is_labels and arrays[0].dtype.kind not in "iub":
+        raise LabelsError(
+            f"The labels {name} are no integers",
+            got=str(arrays[0].dtype),
+            expected="whole numbers, one per object or class",
+        )
+    return ImageInfo(
+        name=str(multiscale.get("name") or name),
+        version=version,
+        axes=axes,
+        levels=levels,
+        n_channels=arrays[0].shape[axes.index("c")] if "c" in axes else 1,
+        unit=_unit(multiscale["axes"]),
+        dtype=arrays[0].dtype,
+        label_names=_label_names(group),
+        is_labels=is_labels,
+        metadata_hash=_hash({"ome": dict(ome), "shape": arrays[0].shape}),
+    )
+
+
+def _plain(array: zarr.Array, name: str) -> ImageInfo:
+    axes = PLAIN_AXES.get(array.ndim)
+    if axes is None:
+        raise UnsupportedFormatError(
+            f"The array {name} has the wrong number of axes",
+            got=array.ndim,
+            expected="2 to 5 (t, c, z, y, x)",
+        )
+    _check_axes(axes, array, name)
+    ones = (1.0, 1.0, 1.0)
+    level = Level("", _space(array.shape), _space(array.chunks), ones, (0.0, 0.0, 0.0))
+    return ImageInfo(
+        name=name,
+        version="zarr",
+        axes=axes,
+        levels=(level,),
+        n_channels=array.shape[axes.index("c")] if "c" in axes else 1,
+        unit=None,
+        dtype=array.dtype,
+        label_names=(),
+        is_labels=False,
+        metadata_hash=_hash({"shape": array.shape, "dtype": str(array.dtype)}),
+    )
+
+
+def _level_array(group: zarr.Group, path: str, name: str) -> zarr.Array:
+    try:
+        array = group[path]
+    except (KeyError, FileNotFoundError, ValueError) as error:
+        raise MetadataError(
+            f"Level {path} of {name} is listed in the metadata but not on disk",
+            do="Restore the missing array, or remove it from the metadata.",
+        ) from error
+    if not isinstance(array, zarr.Array):
+        raise MetadataError(f"Level {path} of {name} is a group and no array")
+    return array
+
+
+def _check_axes(axes: str, array: zarr.Array, name: str) -> None:
+    if axes.endswith("c") or _looks_rgb(axes, array):
+        raise UnsupportedFormatError(
+            f"{name} is an RGB image, colours are its last axis",
+            got=f"shape {array.shape}",
+            expected="one brightness per voxel, or channels before z, y, x",
+            do="Move the colour axis to the front, or keep one channel.",
+        )
+    if len(axes) != array.ndim:
+        raise MetadataError(
+            f"The axes of {name} do not fit its array",
+            got=f"{len(axes)} axes",
+            expected=f"{array.ndim}",
+        )
+    if not axes.endswith("yx") or not set(axes) <= set("tczyx"):
+        raise UnsupportedFormatError(
+            f"The axes of {name} are in an order that is not read",
+            got=axes,
+            expected="t, c, z, y, x in this order",
+        )
+    if array.dtype.kind not in "iufb":
+        raise UnsupportedFormatError(
+            f"The voxels of {name} are no numbers", got=str(array.dtype)
+        )
+
+
+def _looks_rgb(axes: str, array: zarr.Array) -> bool:
+    """Whether a plain array ends in an axis of 3 or 4 bytes, as pictures do."""
+    return (
+        len(axes) >= 3
+        and array.shape[-1] in (3, 4)
+        and array.dtype == np.uint8
+        and min(array.shape[-3:-1]) > 8
+    )
+
+
+def _transform(listed: Sequence[Any] | None, axes: str) -> tuple[Scale, Scale]:
+    """Return the scale and the translation of the space axes, zyx."""
+    scale, translation = [1.0] * len(axes), [0.0] * len(axes)
+    for item in listed or ():
+        if item.get("type") == "scale":
+            scale = [float(v) for v in item["scale"]]
+        elif item.get("type") == "translation":
+            translation = [float(v) for v in item["translation"]]
+    return _space_of(scale, axes, 1.0), _space_of(translation, axes, 0.0)
+
+
+def _level(
+    array: zarr.Array,
+    dataset: Mapping[str, Any],
+    axes: str,
+    shared: tuple[Scale, Scale],
+    name: str,
+) -> Level:
+    scale, translation = _transform(dataset.get("coordinateTransformations"), axes)
+    size = tuple(a * b for a, b in zip(scale, shared[0], strict=True))
+    moved = tuple(t * s + u for t, s, u in zip(translation, *shared, strict=True))
+    if not all(math.isfinite(v) and v > 0 for v in size):
+        raise MetadataError(
+            f"The voxel size of level {dataset['path']} of {name} is impossible",
+            got=" × ".join(f"{v:g}" for v in size),
+            expected="numbers greater than zero",
+            do="Correct the scale in the metadata.",
+        )
+    if not all(math.isfinite(v) for v in moved):
+        raise MetadataError(
+            f"The translation of level {dataset['path']} of {name} is no number",
+            do="Correct the translation in the metadata.",
+        )
+    z_size, y_size, x_size = size
+    z_at, y_at, x_at = moved
+    return Level(
+        str(dataset["path"]),
+        _space(array.shape),
+        _space(array.chunks),
+        (z_size, y_size, x_size),
+        (z_at, y_at, x_at),
+    )
+
+
+def _check_levels(levels: Sequence[Level], name: str) -> None:
+    for fine, coarse in itertools.pairwise(levels):
+        if any(b > a for a, b in zip(fine.shape, coarse.shape, strict=True)):
+            raise MetadataError(
+                f"The levels of {name} grow, level {coarse.path} is larger than "
+                f"level {fine.path}",
+                got=coarse.shape,
+                expected=f"at most {fine.shape}",
+                do="List the levels from fine to coarse.",
+            )
+
+
+def _unit(axes: Sequence[Mapping[str, Any]]) -> str | None:
+    units = [a.get("unit") for a in axes if str(a["name"]).lower() in "zyx"]
+    return str(units[-1]) if units and units[-1] else None
+
+
+def _label_names(group: zarr.Group) -> tuple[str, ...]:
+    try:
+        listed = ome_of(group["labels"]).get("labels", ())
+    except (KeyError, FileNotFoundError, ValueError):
+        return ()
+    return tuple(str(name) for name in listed)
+
+
+def _space(values: Sequence[int]) -> Zyx:
+    return zyx((1, *values)[-3:])
+
+
+def _space_of(values: Sequence[float], axes: str, missing: float) -> Scale:
+    by_axis = dict(zip(axes, values, strict=False))
+    return (
+        by_axis.get("z", missing),
+        by_axis.get("y", missing),
+        by_axis.get("x", missing),
+    )
+
+
+def _hash(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _last(uri: str) -> str:
+    return uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _short(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120].rstrip(".")

@@ -1,0 +1,253 @@
+"""Making OME-Zarr 0.5 images and filling their pyramids block by block.
+
+Reading the metadata stands in :mod:`napari_unetseg.data.ome_metadata`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, BloscShuffle, ZstdCodec
+
+from napari_unetseg.data.ome_metadata import (
+    ImageInfo,
+    Level,
+    is_zarr,
+    ome_of,
+    read_image,
+)
+from napari_unetseg.data.pyramid import (
+    downsample_labels,
+    downsample_mean,
+    level_factors,
+)
+from napari_unetseg.errors import explained_writing
+from napari_unetseg.geometry import Box, Zyx, zyx
+
+__all__ = [
+    "ImageInfo",
+    "Level",
+    "create_image",
+    "downsample_labels",
+    "downsample_mean",
+    "is_zarr",
+    "level_factors",
+    "read_image",
+    "register_labels",
+    "write_pyramid_block",
+]
+
+Rgba = tuple[int, int, int, int]
+
+
+def create_image(
+    path: str | Path,
+    *,
+    shape: Zyx,
+    dtype: Any,
+    chunk: Zyx,
+    voxel_size: Sequence[float],
+    unit: str | None = None,
+    n_channels: int | None = None,
+    n_levels: int | None = None,
+    name: str = "",
+    fill_value: int = 0,
+    compressor: Literal["image", "labels"] = "image",
+    write_empty_chunks: bool = False,
+    channel_names: Sequence[str] | None = None,
+    label_of: str | None = None,
+    label_colors: Mapping[int, Rgba] | None = None,
+    coarse_chunks: Literal["same", "halved"] = "same",
+    origin: Sequence[float] = (0.0, 0.0, 0.0),
+    attributes: Mapping[str, Any] | None = None,
+    zarr_format: Literal[2, 3] = 3,
+) -> zarr.Group:
+    """Make an empty OME-Zarr image with all its levels.
+
+    Parameters
+    ----------
+    path
+        Folder of the image; must not exist yet.
+    shape, chunk
+        Of the finest level, zyx.
+    voxel_size, origin
+        Physical, zyx.
+    n_channels
+        None for axes zyx, else the axes are czyx.
+    n_levels
+        None: until a plane is small.
+    compressor
+        ``"image"``: blosc-lz4 with shuffle; ``"labels"``: zstd.
+    label_of
+        Relative path of the image that these labels belong to; makes it a label image.
+    label_colors
+        Label value → red, green, blue, alpha as bytes.
+    coarse_chunks
+        ``"halved"``: chunks shrink with the levels, so that whoever writes whole chunks
+        of the finest level writes whole chunks of every level.
+    zarr_format
+        3 writes OME-Zarr 0.5, 2 writes 0.4.
+
+    Raises
+    ------
+    DiskFullError, ReadOnlyError
+        If it cannot be written.
+    """
+    path = Path(path)
+    factors = level_factors(shape, voxel_size, n_levels)
+    ome = _metadata(path, factors, voxel_size, origin, unit, n_channels, name)
+    if channel_names is not None:
+        ome["omero"] = {"channels": [_channel(label) for label in channel_names]}
+    if label_of is not None:
+        ome["image-label"] = _image_label(label_of, label_colors or {})
+    with explained_writing(f"the image {path.name}", path):
+        group = zarr.create_group(
+            path,
+            zarr_format=zarr_format,
+            attributes={**_versioned(ome, zarr_format), **(attributes or {})},
+        )
+        for number, factor in enumerate(factors):
+            lead = () if n_channels is None else (n_channels,)
+            level_shape = _divided(shape, factor)
+            level_chunk = _halved(chunk, factor) if coarse_chunks == "halved" else chunk
+            group.create_array(
+                str(number),
+                shape=(*lead, *level_shape),
+                chunks=(*(1 for _ in lead), *_at_most(level_chunk, level_shape)),
+                dtype=dtype,
+                fill_value=fill_value,
+                config={"write_empty_chunks": write_empty_chunks},
+                **_codecs(compressor, zarr_format, n_channels is not None),
+            )
+    return group
+
+
+def write_pyramid_block(group: zarr.Group, box: Box, data: np.ndarray) -> None:
+    """Write voxels into the finest level and what follows from them into all others.
+
+    Labels take the largest label of a cell, images the mean.
+
+    Parameters
+    ----------
+    group
+        An image made by :func:`create_image`.
+    box
+        Where, in voxels of the finest level; its start is a multiple of every level's
+        factor.
+    data
+        zyx or czyx, the shape of the box.
+    """
+    ome = ome_of(group)
+    arrays = [
+        cast("zarr.Array[Any]", group[dataset["path"]])
+        for dataset in ome["multiscales"][0]["datasets"]
+    ]
+    reduce = downsample_labels if "image-label" in ome else downsample_mean
+    finest = arrays[0].shape[-3:]
+    for array in arrays:
+        factor = zyx(
+            round(n / m) for n, m in zip(finest, array.shape[-3:], strict=True)
+        )
+        reduced = data if factor == (1, 1, 1) else reduce(data, factor)
+        start = zyx(a // f for a, f in zip(box.start, factor, strict=True))
+        stop = zyx(a + n for a, n in zip(start, reduced.shape[-3:], strict=True))
+        array[(..., *Box(start, stop).slices)] = reduced
+
+
+def register_labels(image_path: str | Path, name: str) -> None:
+    """List a label image in the ``labels`` group of an image, 0.4 or 0.5."""
+    image = zarr.open_group(image_path, mode="r+")
+    version = image.metadata.zarr_format
+    with explained_writing(
+        f"the list of labels of {Path(image_path).name}", image_path
+    ):
+        labels = image.require_group("labels")
+        listed = list(ome_of(labels).get("labels", ()))
+        if name not in listed:
+            labels.attrs.update(_versioned({"labels": [*listed, name]}, version))
+
+
+def _versioned(ome: dict[str, Any], zarr_format: int) -> dict[str, Any]:
+    """Put the metadata where this version of OME-Zarr has it."""
+    if zarr_format == 3:
+        return {"ome": {"version": "0.5", **ome}}
+    for multiscale in ome.get("multiscales", ()):
+        multiscale["version"] = "0.4"
+    return ome
+
+
+def _metadata(
+    path: Path,
+    factors: Sequence[Zyx],
+    voxel_size: Sequence[float],
+    origin: Sequence[float],
+    unit: str | None,
+    n_channels: int | None,
+    name: str,
+) -> dict[str, Any]:
+    lead = 0 if n_channels is None else 1
+    space = {"type": "space"} | ({"unit": unit} if unit else {})
+    axes: list[dict[str, Any]] = [{"name": "c", "type": "channel"}] * lead
+    axes += [{"name": axis, **space} for axis in "zyx"]
+    datasets = []
+    for number, factor in enumerate(factors):
+        scale = [v * f for v, f in zip(voxel_size, factor, strict=True)]
+        # The centre of a binned cell lies half a fine voxel short of half a coarse one.
+        moved = [
+            o + v * (f - 1) / 2
+            for o, v, f in zip(origin, voxel_size, factor, strict=True)
+        ]
+        datasets.append(
+            {
+                "path": str(number),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [1.0] * lead + scale},
+                    {"type": "translation", "translation": [0.0] * lead + moved},
+                ],
+            }
+        )
+    return {
+        "multiscales": [{"name": name or path.stem, "axes": axes, "datasets": datasets}]
+    }
+
+
+def _channel(label: str) -> dict[str, Any]:
+    window = {"start": 0, "end": 255, "min": 0, "max": 255}
+    return {"label": label, "color": "FFFFFF", "active": True, "window": window}
+
+
+def _image_label(label_of: str, colors: Mapping[int, Rgba]) -> dict[str, Any]:
+    return {
+        "source": {"image": label_of},
+        "colors": [
+            {"label-value": int(value), "rgba": list(rgba)}
+            for value, rgba in sorted(colors.items())
+        ],
+    }
+
+
+def _codecs(kind: str, zarr_format: int, has_channels: bool) -> dict[str, Any]:
+    axes = ("c", "z", "y", "x") if has_channels else ("z", "y", "x")
+    if zarr_format == 2:
+        separator = {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
+        return {"compressors": "auto", **separator}
+    if kind == "labels":
+        return {"compressors": ZstdCodec(level=1), "dimension_names": axes}
+    codec = BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.shuffle)
+    return {"compressors": codec, "dimension_names": axes}
+
+
+def _divided(shape: Zyx, factor: Zyx) -> Zyx:
+    return zyx(-(-n // f) for n, f in zip(shape, factor, strict=True))
+
+
+def _halved(chunk: Zyx, factor: Zyx) -> Zyx:
+    return zyx(max(1, c // f) for c, f in zip(chunk, factor, strict=True))
+
+
+def _at_most(chunk: Zyx, shape: Zyx) -> Zyx:
+    return zyx(max(1, min(c, n)) for c, n in zip(chunk, shape, strict=True))

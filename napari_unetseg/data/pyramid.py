@@ -1,0 +1,96 @@
+"""Coarser levels: by which factors, and how voxels are reduced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_unetseg.geometry import Zyx, zyx
+
+SMALLEST_PLANE = 192
+MAX_LEVELS = 10
+
+
+def level_factors(
+    shape: Zyx, voxel_size: Sequence[float], n_levels: int | None = None
+) -> tuple[Zyx, ...]:
+    """Return the cumulative factor of each level; the first is (1, 1, 1).
+
+    An axis is halved only while its voxels are not much longer than the shortest ones:
+    thick sections stay what they are until the planes have caught up.
+
+    Parameters
+    ----------
+    shape
+        Of the finest level, zyx.
+    voxel_size
+        Physical, zyx.
+    n_levels
+        How many levels; until a plane fits the screen if None.
+    """
+    factors = [(1, 1, 1)]
+    while len(factors) < (n_levels or MAX_LEVELS):
+        here = [-(-n // f) for n, f in zip(shape, factors[-1], strict=True)]
+        if n_levels is None and max(here) <= SMALLEST_PLANE:
+            break
+        size = [v * f for v, f in zip(voxel_size, factors[-1], strict=True)]
+        finest = min(size[1:])
+        halve = [
+            2 if n > 1 and s < 1.5 * finest else 1
+            for n, s in zip(here, size, strict=True)
+        ]
+        if halve == [1, 1, 1]:
+            break
+        factors.append(zyx(f * h for f, h in zip(factors[-1], halve, strict=True)))
+    return tuple(factors)
+
+
+def downsample_mean(voxels: np.ndarray, factor: Zyx) -> np.ndarray:
+    """Return means over cells of ``factor``; the last three axes are zyx.
+
+    Cells at the far border hold fewer voxels and are repeated from the edge.
+    """
+    cells = _cells(voxels, factor)
+    mean = cells.mean(axis=(-5, -3, -1), dtype=np.float32)
+    if voxels.dtype.kind in "iu":
+        mean = np.rint(mean)
+    return mean.astype(voxels.dtype)
+
+
+def downsample_labels(
+    labels: np.ndarray, factor: Zyx, method: Literal["any", "mode"] = "any"
+) -> np.ndarray:
+    """Return labels over cells of ``factor``; the last three axes are zyx.
+
+    Parameters
+    ----------
+    labels
+        Integers.
+    method
+        ``"any"``: the largest label of a cell, so that thin sheets survive.
+        ``"mode"``: the most frequent foreground label, for object ids.
+    """
+    cells = _cells(labels, factor)
+    if method == "any":
+        largest: np.ndarray = cells.max(axis=(-5, -3, -1))
+        return largest
+    flat = np.moveaxis(cells, (-5, -3, -1), (-3, -2, -1))
+    flat = flat.reshape(*flat.shape[:-3], -1)
+    votes = (flat[..., :, None] == flat[..., None, :]).sum(axis=-1)
+    votes[flat == 0] = 0
+    return np.take_along_axis(flat, votes.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+
+
+def _cells(voxels: np.ndarray, factor: Zyx) -> np.ndarray:
+    """Split zyx into (z, fz, y, fy, x, fx), the border filled from its edge."""
+    shape = voxels.shape[-3:]
+    extra = [(0, -n % f) for n, f in zip(shape, factor, strict=True)]
+    if any(after for _, after in extra):
+        lead: list[Any] = [(0, 0)] * (voxels.ndim - 3)
+        voxels = np.pad(voxels, [*lead, *extra], mode="edge")
+    sizes: list[int] = []
+    for n, f in zip(voxels.shape[-3:], factor, strict=True):
+        sizes += [n // f, f]
+    return voxels.reshape(*voxels.shape[:-3], *sizes)

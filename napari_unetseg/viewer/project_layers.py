@@ -1,0 +1,132 @@
+"""The layers of one open project: made when it opens, gone when it closes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Layer
+
+from napari_unetseg.config import (
+    MODEL_DISAGREEMENT,
+    RATER_DISAGREEMENT,
+    TOTAL_UNCERTAINTY,
+)
+from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.contours import CONTOUR_LEVELS, ContourLayers
+from napari_unetseg.viewer.edit_window import EditWindow
+from napari_unetseg.viewer.image_layers import IMAGE, layer_place, make_image_layers
+from napari_unetseg.viewer.label_layers import (
+    BACKGROUND,
+    OPACITY,
+    OTHERS,
+    PREDICTION,
+    LabelLayers,
+    class_colormap,
+    class_colors,
+)
+from napari_unetseg.viewer.pyramids import as_dask
+from napari_unetseg.viewer.visible_box import hidden_axis
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_unetseg.app.project import Project
+    from napari_unetseg.app.session import Session
+    from napari_unetseg.data.predictions import PredictionStore
+
+CORRECTIONS, PREVIEW = "corrections", "preview"
+MAP_LAYERS = {
+    RATER_DISAGREEMENT: ("rater disagreement", "magma"),
+    MODEL_DISAGREEMENT: ("model disagreement", "viridis"),
+    TOTAL_UNCERTAINTY: ("total uncertainty", "cividis"),
+}
+ORDER = (
+    IMAGE,
+    PREDICTION,
+    *CONTOUR_LEVELS,
+    *(name for name, _ in MAP_LAYERS.values()),
+    BACKGROUND,
+    OTHERS,
+    CORRECTIONS,
+    PREVIEW,
+)
+
+
+class ProjectLayers:
+    """The parts that live as long as one project is open."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        project: Project,
+        visible: Callable[[int], Box | None],
+    ) -> None:
+        self.project = project
+        self.place = layer_place(project.volume)
+        self.labels = LabelLayers(project, session.annotator, self.place)
+        self.window = EditWindow(
+            viewer,
+            session,
+            shape=project.volume.shape,
+            options={
+                **self.place,
+                "name": CORRECTIONS,
+                "opacity": OPACITY,
+                "colormap": class_colormap(project.classes),
+                "cache": False,
+            },
+        )
+        self.window.layer.selected_label = session.current_class
+
+        def seen() -> tuple[Box, int] | None:
+            box, axis = visible(0), hidden_axis(viewer)
+            return None if box is None or axis is None else (box, axis)
+
+        self.contours = ContourLayers(
+            viewer,
+            store=lambda: session.predictions,
+            visible=seen,
+            colors=lambda: class_colors(project.classes),
+            options=self.place,
+        )
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that are there from the beginning, lowest first."""
+        return [
+            *make_image_layers(self.project.volume),
+            self.labels.prediction,
+            self.labels.background,
+            *([self.labels.others] if self.labels.has_others else []),
+            self.window.layer,
+        ]
+
+    def close(self) -> None:
+        self.window.close()
+        self.contours.close()
+
+
+def map_layers(store: PredictionStore | None, place: dict[str, Any]) -> list[Image]:
+    """Return one image layer per uncertainty map, with a fixed range of 0 to 1."""
+    return [
+        Image(
+            as_dask(store.levels(key)),
+            name=name,
+            colormap=colormap,
+            contrast_limits=(0, 255),
+            opacity=0.7,
+            visible=False,
+            multiscale=True,
+            cache=False,
+            **place,
+        )
+        for key, (name, colormap) in MAP_LAYERS.items()
+        if store is not None and key in store.map_names
+    ]
+
+
+def rank(name: str) -> int:
+    """Return the place of a layer in the order; channels of the image share one."""
+    return ORDER.index(name) if name in ORDER else 0
