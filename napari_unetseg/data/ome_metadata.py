@@ -20,17 +20,22 @@ import yaozarrs
 import zarr
 from pydantic import ValidationError
 
+from napari_unetseg.data.nodes import (
+    attributes_of,
+    in_short,
+    last_part,
+    ome_of,
+    open_node,
+)
 from napari_unetseg.errors import (
     LabelsError,
     MetadataError,
     UnsupportedFormatError,
-    VolumeNotFoundError,
 )
 from napari_unetseg.geometry import Zyx, zyx
 
 VERSIONS = ("0.4", "0.5")
 PLAIN_AXES = {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}
-_MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 Scale = tuple[float, float, float]
 
@@ -72,53 +77,6 @@ class ImageInfo:
     metadata_hash: str
 
 
-def is_zarr(uri: str | Path) -> bool:
-    """Whether this is the folder of a zarr array or group, or an address."""
-    if "://" in str(uri):
-        return True
-    return any((Path(uri) / marker).is_file() for marker in _MARKERS)
-
-
-def open_node(uri: str | Path) -> zarr.Array | zarr.Group:
-    """Open an array or a group to read.
-
-    Raises
-    ------
-    VolumeNotFoundError, UnsupportedFormatError, MetadataError
-        If there is nothing, something else, or damaged metadata.
-    """
-    text = str(uri)
-    if "://" not in text:
-        _check_local(Path(text))
-    try:
-        node: zarr.Array | zarr.Group = zarr.open(text, mode="r")
-    except ImportError as error:
-        raise UnsupportedFormatError(
-            f"{text} cannot be opened, a package for this kind of address is missing",
-            do="Install napari-unetseg[remote] and fsspec, or copy the volume here.",
-        ) from error
-    except FileNotFoundError as error:
-        raise VolumeNotFoundError(f"There is no zarr at {text}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise MetadataError(
-            f"The zarr metadata of {_last(text)} is damaged, {_short(error)}",
-            do="Restore zarr.json (or .zarray, .zattrs) from the source.",
-        ) from error
-    return node
-
-
-def attributes_of(node: zarr.Array | zarr.Group) -> dict[str, Any]:
-    """Return the attributes of an array or a group."""
-    return dict(node.attrs.asdict())
-
-
-def ome_of(node: zarr.Array | zarr.Group) -> dict[str, Any]:
-    """Return the OME metadata of a node, wherever its version keeps it."""
-    attributes = attributes_of(node)
-    ome: dict[str, Any] = attributes.get("ome", attributes)
-    return ome
-
-
 def read_image(uri: str | Path) -> ImageInfo:
     """Read and check the metadata of an image or of a label image.
 
@@ -128,7 +86,7 @@ def read_image(uri: str | Path) -> ImageInfo:
         With one sentence that says what is wrong.
     """
     node = open_node(uri)
-    name = _last(str(uri))
+    name = last_part(str(uri))
     if isinstance(node, zarr.Array):
         return _plain(node, name)
     attributes = attributes_of(node)
@@ -139,24 +97,6 @@ def read_image(uri: str | Path) -> ImageInfo:
     version = _version(ome, multiscale, name)
     _check_structure(attributes, name)
     return _image(node, name, version, ome, multiscale)
-
-
-def _check_local(path: Path) -> None:
-    if not path.exists():
-        raise VolumeNotFoundError(
-            f"There is nothing at {path}",
-            do="Check the path; the volume may have moved.",
-        )
-    if not path.is_dir():
-        raise UnsupportedFormatError(
-            f"{path.name} is no volume that can be opened",
-            expected="a zarr folder, a TIFF or a NIfTI file",
-        )
-    if not is_zarr(path):
-        raise UnsupportedFormatError(
-            f"The folder {path.name} holds no zarr volume",
-            expected="a folder with zarr.json, .zgroup or .zarray",
-        )
 
 
 def _multiscale(ome: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -194,7 +134,7 @@ def _check_structure(attributes: dict[str, Any], name: str) -> None:
         ) from error
     except (KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise MetadataError(
-            f"The OME-Zarr metadata of {name} is wrong, {_short(error)}",
+            f"The OME-Zarr metadata of {name} is wrong, {in_short(error)}",
             do="Correct the metadata at its source.",
         ) from error
 
@@ -236,7 +176,7 @@ def _image(
     )
 
 
-def _plain(array: zarr.Array, name: str) -> ImageInfo:
+def _plain(array: zarr.Array[Any], name: str) -> ImageInfo:
     axes = PLAIN_AXES.get(array.ndim)
     if axes is None:
         raise UnsupportedFormatError(
@@ -261,7 +201,7 @@ def _plain(array: zarr.Array, name: str) -> ImageInfo:
     )
 
 
-def _level_array(group: zarr.Group, path: str, name: str) -> zarr.Array:
+def _level_array(group: zarr.Group, path: str, name: str) -> zarr.Array[Any]:
     try:
         array = group[path]
     except (KeyError, FileNotFoundError, ValueError) as error:
@@ -274,7 +214,7 @@ def _level_array(group: zarr.Group, path: str, name: str) -> zarr.Array:
     return array
 
 
-def _check_axes(axes: str, array: zarr.Array, name: str) -> None:
+def _check_axes(axes: str, array: zarr.Array[Any], name: str) -> None:
     if axes.endswith("c") or _looks_rgb(axes, array):
         raise UnsupportedFormatError(
             f"{name} is an RGB image, colours are its last axis",
@@ -300,7 +240,7 @@ def _check_axes(axes: str, array: zarr.Array, name: str) -> None:
         )
 
 
-def _looks_rgb(axes: str, array: zarr.Array) -> bool:
+def _looks_rgb(axes: str, array: zarr.Array[Any]) -> bool:
     """Whether a plain array ends in an axis of 3 or 4 bytes, as pictures do."""
     return (
         len(axes) >= 3
@@ -322,7 +262,7 @@ def _transform(listed: Sequence[Any] | None, axes: str) -> tuple[Scale, Scale]:
 
 
 def _level(
-    array: zarr.Array,
+    array: zarr.Array[Any],
     dataset: Mapping[str, Any],
     axes: str,
     shared: tuple[Scale, Scale],
@@ -395,11 +335,3 @@ def _space_of(values: Sequence[float], axes: str, missing: float) -> Scale:
 def _hash(content: Any) -> str:
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _last(uri: str) -> str:
-    return uri.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _short(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120].rstrip(".")

@@ -13,13 +13,8 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, ZstdCodec
 
-from napari_unetseg.data.ome_metadata import (
-    ImageInfo,
-    Level,
-    is_zarr,
-    ome_of,
-    read_image,
-)
+from napari_unetseg.data.nodes import is_zarr, ome_of
+from napari_unetseg.data.ome_metadata import ImageInfo, Level, read_image
 from napari_unetseg.data.pyramid import (
     downsample_labels,
     downsample_mean,

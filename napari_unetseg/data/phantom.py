@@ -1,8 +1,8 @@
 """A phantom: a volume that nobody had to annotate, and three raters who disagree.
 
-Round *cells* and thin *fibres* under uneven light and noise. The raters differ as people
-do, and none of them is a superset of another: Ana draws boundaries outwards, Bo misses
-small objects and draws inwards, Cy joins what nearly touches.
+Round *cells* and thin *fibres* under uneven light and noise. The raters differ as
+people do, and none of them is a superset of another: Ana draws boundaries outwards, Bo
+misses small objects and draws inwards, Cy joins what nearly touches.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ def _photograph(
     image += look.shade * _smooth_noise(shape, 24, rng)
     image += 0.03 * _smooth_noise(shape, 3, rng)
     image += rng.normal(0, look.noise, shape)
-    return np.clip(np.rint(255 * image), 0, 255).astype(np.uint8)
+    photograph: np.ndarray = np.clip(np.rint(255 * image), 0, 255).astype(np.uint8)
+    return photograph
 
 
 def _blobs(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

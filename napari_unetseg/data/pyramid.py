@@ -53,10 +53,11 @@ def downsample_mean(voxels: np.ndarray, factor: Zyx) -> np.ndarray:
     Cells at the far border hold fewer voxels and are repeated from the edge.
     """
     cells = _cells(voxels, factor)
-    mean = cells.mean(axis=(-5, -3, -1), dtype=np.float32)
+    mean: np.ndarray = cells.mean(axis=(-5, -3, -1), dtype=np.float32)
     if voxels.dtype.kind in "iu":
         mean = np.rint(mean)
-    return mean.astype(voxels.dtype)
+    reduced: np.ndarray = mean.astype(voxels.dtype)
+    return reduced
 
 
 def downsample_labels(

@@ -12,14 +12,8 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 import zarr
 
-from napari_unetseg.data.ome_metadata import (
-    ImageInfo,
-    Level,
-    attributes_of,
-    is_zarr,
-    open_node,
-    read_image,
-)
+from napari_unetseg.data.nodes import attributes_of, is_zarr, open_node
+from napari_unetseg.data.ome_metadata import ImageInfo, Level, read_image
 from napari_unetseg.errors import (
     MetadataError,
     MissingChunkError,

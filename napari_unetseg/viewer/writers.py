@@ -50,10 +50,10 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
             chunk=_chunk(shape),
             voxel_size=_padded(attributes.get("scale", (1,) * finest.ndim)),
             unit=_unit(attributes.get("units")),
+            origin=_padded(attributes.get("translate", (0,) * finest.ndim), 0.0),
             name=str(attributes.get("name", "labels")),
             compressor="labels",
-            label_of=None,
-            label_colors=None,
+            label_of=_source_image(Path(path)),
         )
         for box in Box.whole(shape).cells(_block(shape)):
             part = box.clipped(shape)
@@ -74,9 +74,14 @@ def _zyx_shape(data: Any) -> Zyx:
     return zyx((1,) * (3 - data.ndim) + tuple(data.shape))
 
 
-def _padded(scale: Any) -> tuple[float, float, float]:
-    z, y, x = (1.0,) * (3 - len(scale)) + tuple(float(value) for value in scale)
+def _padded(values: Any, first: float = 1.0) -> tuple[float, float, float]:
+    z, y, x = (first,) * (3 - len(values)) + tuple(float(value) for value in values)
     return z, y, x
+
+
+def _source_image(path: Path) -> str:
+    """Return the image that these labels belong to, if they lie in its folder."""
+    return "../../" if path.parent.name == "labels" else ""
 
 
 def _chunk(shape: Zyx) -> Zyx:

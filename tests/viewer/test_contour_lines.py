@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from napari_unetseg.viewer.contour_lines import contour_lines, rater_fractions
 
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-import napari_unetseg
 import pytest
 from npe2 import PluginManifest
+
+import napari_unetseg
 
 MANIFEST = Path(napari_unetseg.__file__).parent / "napari.yaml"
 CONTRIBUTABLE = {"napari/layers/segment", "napari/layers/annotate"}

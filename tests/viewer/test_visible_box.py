@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.visible_box import hidden_axis, visible_box
 

@@ -1,0 +1,256 @@
+"""Files that are no zarr, each as something that slabs are read from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_unetseg.data.nodes import is_zarr
+from napari_unetseg.errors import (
+    MetadataError,
+    UnsupportedFormatError,
+    VolumeNotFoundError,
+)
+from napari_unetseg.geometry import Zyx
+
+TIFF = (".tif", ".tiff")
+NIFTI = (".nii", ".nii.gz")
+
+Scale = tuple[float, float, float]
+_NAMES = {"um": "micrometer", "µm": "micrometer", "\\u00b5m": "micrometer",
+          "micron": "micrometer", "microns": "micrometer", "nm": "nanometer",
+          "mm": "millimeter", "inch": "inch", "m": "meter"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as something that slabs are read from.
+
+    Attributes
+    ----------
+    read
+        Takes the first and the last z of a slab, returns czyx.
+    voxel_size
+        None if the file does not say.
+    """
+
+    shape: Zyx
+    n_channels: int
+    dtype: np.dtype[Any]
+    voxel_size: Scale | None
+    unit: str | None
+    read: Callable[[int, int], np.ndarray]
+
+
+def needs_conversion(path: Path | str) -> bool:
+    """Whether this is a file, or a folder of TIFFs, that can be converted."""
+    path = Path(path)
+    if path.is_dir():
+        return not is_zarr(path) and bool(_planes(path))
+    return path.is_file() and path.name.lower().endswith((*TIFF, *NIFTI))
+
+
+def open_source(path: Path) -> Source:
+    """Look into a file and say how it is read.
+
+    Raises
+    ------
+    VolumeNotFoundError, UnsupportedFormatError, MetadataError
+        If it is not there, not readable, or RGB.
+    """
+    if not path.exists():
+        raise VolumeNotFoundError(f"There is nothing at {path}", do="Check the path.")
+    if path.is_dir():
+        return _open_planes(_planes(path))
+    if path.name.lower().endswith(NIFTI):
+        return _open_nifti(path)
+    if path.name.lower().endswith(TIFF):
+        return _open_tiff(path)
+    raise UnsupportedFormatError(
+        f"{path.name} is no volume that can be opened",
+        got=path.suffix or "no suffix",
+        expected="zarr, TIFF or NIfTI",
+    )
+
+
+def _open_tiff(path: Path) -> Source:
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            series = tiff.series[0]
+            axes, shape = series.axes.upper(), series.shape
+            size, unit = _tiff_scale(tiff)
+            dtype = np.dtype(series.dtype)
+    except (tifffile.TiffFileError, IndexError, ValueError) as error:
+        raise UnsupportedFormatError(
+            f"{path.name} cannot be read as TIFF, it may be damaged",
+            do="Open it in another program and save it again.",
+        ) from error
+    if "S" in axes:
+        raise UnsupportedFormatError(
+            f"{path.name} is an RGB image",
+            got=f"shape {shape}",
+            expected="one brightness per voxel",
+            do="Split the colours, or save one channel.",
+        )
+    kept, lengths = _squeezed(axes, shape)
+    by_axis = dict(zip(kept, lengths, strict=True))
+    n_z, n_channels = by_axis.get("Z", 1), by_axis.get("C", 1)
+
+    def read(start: int, stop: int) -> np.ndarray:
+        pages = [
+            _page_index(kept, by_axis, channel, z)
+            for channel in range(n_channels)
+            for z in range(start, stop)
+        ]
+        return _read_pages(path, pages, by_axis).reshape(
+            n_channels, stop - start, by_axis["Y"], by_axis["X"]
+        )
+
+    shape_zyx = (n_z, by_axis["Y"], by_axis["X"])
+    return Source(shape_zyx, n_channels, dtype, size, unit, read)
+
+
+def _squeezed(axes: str, shape: Sequence[int]) -> tuple[str, list[int]]:
+    """Name the axes that have a length: unnamed ones are the depth, of times one."""
+    if "Z" not in axes:
+        for unnamed in ("Q", "I", "T"):
+            if unnamed in axes and shape[axes.index(unnamed)] > 1:
+                axes = axes.replace(unnamed, "Z", 1)
+                break
+    kept = [(a, n) for a, n in zip(axes, shape, strict=True) if a in "CZYX" or n > 1]
+    names = "".join(a for a, _ in kept)
+    if not set(names) <= set("TCZYX") or not names.endswith("YX"):
+        raise UnsupportedFormatError(
+            "The axes of the TIFF are in an order that is not read",
+            got=names,
+            expected="T, C, Z, Y, X",
+        )
+    return names, [n for _, n in kept]
+
+
+def _page_index(axes: str, shape: dict[str, int], channel: int, z: int) -> int:
+    """Return the number of the page of a plane; of several times the first."""
+    where = {"C": channel, "Z": z, "T": 0}
+    index = 0
+    for axis in axes[:-2]:
+        index = index * shape[axis] + where[axis]
+    return index
+
+
+def _read_pages(path: Path, pages: list[int], shape: dict[str, int]) -> np.ndarray:
+    with tifffile.TiffFile(path) as tiff:
+        series: Any = tiff.series[0]
+        if series.dataoffset is not None:  # contiguous: ImageJ's large stacks too
+            planes = tifffile.memmap(path, mode="r").reshape(-1, shape["Y"], shape["X"])
+            return np.stack([planes[page] for page in pages])
+        return np.stack([series.pages[page].asarray().reshape(shape["Y"], shape["X"])
+                         for page in pages])  # fmt: skip
+
+
+def _tiff_scale(tiff: tifffile.TiffFile) -> tuple[Scale | None, str | None]:
+    if tiff.ome_metadata:
+        return _ome_scale(tiff.ome_metadata)
+    page: Any = tiff.pages[0]
+    tag_x, tag_y = page.tags.get("XResolution"), page.tags.get("YResolution")
+    ij = tiff.imagej_metadata or {}
+    if not ij or tag_x is None or tag_y is None:
+        return None, None
+    x, y = _pixel(tag_x.value), _pixel(tag_y.value)
+    unit = str(ij.get("unit", ""))
+    return (float(ij.get("spacing", 1.0)), y, x), _NAMES.get(unit)
+
+
+def _pixel(value: tuple[int, int]) -> float:
+    pixels, per = value
+    return per / pixels if pixels else 1.0
+
+
+def _ome_scale(xml: str) -> tuple[Scale | None, str | None]:
+    found = {a: re.search(rf'PhysicalSize{a}="([^"]+)"', xml) for a in "ZYX"}
+    if found["X"] is None:
+        return None, None
+    unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', xml)
+    name = _NAMES.get(unit.group(1) if unit else "µm")
+    z, y, x = (float(m.group(1)) if (m := found[a]) else 1.0 for a in "ZYX")
+    return (z, y, x), name
+
+
+def _planes(folder: Path) -> list[Path]:
+    """Return the TIFFs of a folder in the order that people count."""
+    found = [p for p in folder.iterdir() if p.suffix.lower() in TIFF]
+    return sorted(found, key=_counted)
+
+
+def _counted(path: Path) -> list[tuple[bool, int, str]]:
+    parts = re.split(r"(\d+)", path.name)
+    return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+
+
+def _open_planes(paths: list[Path]) -> Source:
+    first = tifffile.imread(paths[0])
+    if first.ndim != 2:
+        raise UnsupportedFormatError(
+            f"The folder {paths[0].parent.name} holds no stack of planes",
+            got=f"{paths[0].name} of shape {first.shape}",
+            expected="one 2D image per file",
+        )
+
+    def read(start: int, stop: int) -> np.ndarray:
+        planes = [tifffile.imread(path) for path in paths[start:stop]]
+        for path, plane in zip(paths[start:stop], planes, strict=True):
+            if plane.shape != first.shape:
+                raise MetadataError(
+                    f"The plane {path.name} has another shape",
+                    got=plane.shape,
+                    expected=first.shape,
+                )
+        return np.stack(planes)[np.newaxis]
+
+    shape = (len(paths), first.shape[0], first.shape[1])
+    return Source(shape, 1, first.dtype, None, None, read)
+
+
+def _open_nifti(path: Path) -> Source:
+    try:
+        import nibabel
+    except ImportError as error:
+        raise UnsupportedFormatError(
+            f"{path.name} is NIfTI, and the package that reads it is missing",
+            do='Install it with: pip install "napari-unetseg[nifti]"',
+        ) from error
+    try:
+        image: Any = nibabel.load(path)
+    except nibabel.filebasedimages.ImageFileError as error:
+        raise UnsupportedFormatError(
+            f"{path.name} cannot be read as NIfTI, it may be damaged"
+        ) from error
+    if len(image.shape) not in (2, 3, 4):
+        raise UnsupportedFormatError(
+            f"{path.name} has the wrong number of axes", got=len(image.shape)
+        )
+    shape = (*image.shape, 1, 1)[:4]
+    zooms = [float(v) for v in (*image.header.get_zooms()[:3], 1.0, 1.0)[:3]]
+    unit = image.header.get_xyzt_units()[0]
+    scaled = image.header.get_slope_inter()[0] not in (None, 1.0)
+    dtype = np.dtype("float32") if scaled else image.get_data_dtype().newbyteorder("=")
+
+    def read(start: int, stop: int) -> np.ndarray:
+        # NIfTI counts x first; one time point, or several channels, come last.
+        slab = np.asarray(image.dataobj[:, :, start:stop], dtype=dtype)
+        slab = slab.reshape(shape[0], shape[1], stop - start, shape[3])
+        return slab.transpose(3, 2, 1, 0)
+
+    return Source(
+        (shape[2], shape[1], shape[0]),
+        shape[3],
+        dtype,
+        (zooms[2], zooms[1], zooms[0]),
+        _NAMES.get(unit),
+        read,
+    )

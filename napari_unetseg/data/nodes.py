@@ -1,0 +1,91 @@
+"""Opening zarr arrays and groups: whatever is wrong there becomes one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from napari_unetseg.errors import (
+    MetadataError,
+    UnsupportedFormatError,
+    VolumeNotFoundError,
+)
+
+_MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+
+
+def is_zarr(uri: str | Path) -> bool:
+    """Whether this is the folder of a zarr array or group, or an address."""
+    if "://" in str(uri):
+        return True
+    return any((Path(uri) / marker).is_file() for marker in _MARKERS)
+
+
+def open_node(uri: str | Path) -> zarr.Array[Any] | zarr.Group:
+    """Open an array or a group to read.
+
+    Raises
+    ------
+    VolumeNotFoundError, UnsupportedFormatError, MetadataError
+        If there is nothing, something else, or damaged metadata.
+    """
+    text = str(uri)
+    if "://" not in text:
+        _check_local(Path(text))
+    try:
+        node: zarr.Array[Any] | zarr.Group = zarr.open(text, mode="r")
+    except ImportError as error:
+        raise UnsupportedFormatError(
+            f"{text} cannot be opened, a package for this kind of address is missing",
+            do="Install napari-unetseg[remote] and fsspec, or copy the volume here.",
+        ) from error
+    except FileNotFoundError as error:
+        raise VolumeNotFoundError(f"There is no zarr at {text}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise MetadataError(
+            f"The zarr metadata of {last_part(text)} is damaged, {in_short(error)}",
+            do="Restore zarr.json (or .zarray, .zattrs) from the source.",
+        ) from error
+    return node
+
+
+def attributes_of(node: zarr.Array[Any] | zarr.Group) -> dict[str, Any]:
+    """Return the attributes of an array or a group."""
+    return dict(node.attrs.asdict())
+
+
+def ome_of(node: zarr.Array[Any] | zarr.Group) -> dict[str, Any]:
+    """Return the OME metadata of a node, wherever its version keeps it."""
+    attributes = attributes_of(node)
+    ome: dict[str, Any] = attributes.get("ome", attributes)
+    return ome
+
+
+def _check_local(path: Path) -> None:
+    if not path.exists():
+        raise VolumeNotFoundError(
+            f"There is nothing at {path}",
+            do="Check the path; the volume may have moved.",
+        )
+    if not path.is_dir():
+        raise UnsupportedFormatError(
+            f"{path.name} is no volume that can be opened",
+            expected="a zarr folder, a TIFF or a NIfTI file",
+        )
+    if not is_zarr(path):
+        raise UnsupportedFormatError(
+            f"The folder {path.name} holds no zarr volume",
+            expected="a folder with zarr.json, .zgroup or .zarray",
+        )
+
+
+def last_part(uri: str) -> str:
+    """Return the name at the end of a path or an address."""
+    return uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+def in_short(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:120].rstrip(".")

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from napari_unetseg.data.corrections import UNSET
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.edits import EditTools
+from napari_unetseg.viewer.hand import Hand
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_unetseg.app.session import Session
+    from napari_unetseg.viewer.layers import SessionLayers
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def edits(
+    viewer: Viewer, session: Session, layers: SessionLayers
+) -> Iterator[EditTools]:
+    tools = EditTools(viewer, session, layers)
+    yield tools
+    tools.close()
+
+
+@pytest.fixture
+def hand(viewer: Viewer, edits: EditTools) -> Hand:
+    hand = Hand(viewer)
+    hand.rest()
+    return hand
+
+
+def overlay(session: Session) -> np.ndarray:
+    project = session.project
+    assert project is not None
+    whole = Box.whole(project.volume.shape)
+    return project.corrections.read(session.annotator, whole)
+
+
+def at(viewer: Viewer, y: float, x: float) -> tuple[float, float, float]:
+    """Return the world point of voxel (y, x) on the current slice."""
+    scale = viewer.layers["image"].scale
+    return float(viewer.dims.point[0]), y * scale[1], x * scale[2]
+
+
+def test_drag_of_the_brush_is_one_stroke(
+    viewer: Viewer, session: Session, edits: EditTools, hand: Hand
+) -> None:
+    edits.set_tool("brush")
+    edits.brush_size = 4
+    hand.drag([at(viewer, 20, 10), at(viewer, 20, 20), at(viewer, 20, 30)])
+    (stroke,) = session.project.corrections.strokes()
+    assert (stroke.tool, stroke.annotator) == ("brush", "Ana")
+    labelled = overlay(session)
+    z = viewer.dims.current_step[0]
+    assert (labelled[z, 20, 10:31] == 1).all()
+    assert (labelled[:z] == UNSET).all()
+
+
+def test_painting_over_the_same_value_counts_as_labelled(
+    viewer: Viewer, session: Session, edits: EditTools, hand: Hand
+) -> None:
+    edits.set_tool("eraser")
+    hand.drag([at(viewer, 20, 10), at(viewer, 20, 30)])
+    (stroke,) = session.project.corrections.strokes()
+    assert stroke.tool == "eraser"
+    labelled = overlay(session)
+    assert (labelled[viewer.dims.current_step[0], 20, 10:31] == 0).all()
+    assert np.count_nonzero(labelled == 0) == stroke.n_voxels
+
+
+def test_polygon_and_fill_are_strokes_too(
+    viewer: Viewer, session: Session, edits: EditTools, hand: Hand
+) -> None:
+    edits.set_tool("polygon")
+    for corner in [(10, 10), (10, 30), (30, 30)]:
+        hand.click(at(viewer, *corner))
+    pixel = hand.position(at(viewer, 10, 10))
+    QTest.mouseDClick(
+        hand.canvas,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+        pixel,
+    )
+    session.set_class(2)
+    edits.set_tool("fill")
+    hand.click(at(viewer, 15, 22))
+    assert [s.tool for s in session.project.corrections.strokes()] == [
+        "polygon",
+        "fill",
+    ]
+    assert overlay(session)[viewer.dims.current_step[0], 15, 22] == 2
+
+
+def test_ctrl_z_takes_back_one_stroke_and_redo_brings_it_back(
+    viewer: Viewer,
+    session: Session,
+    layers: SessionLayers,
+    edits: EditTools,
+    hand: Hand,
+) -> None:
+    edits.set_tool("brush")
+    hand.drag([at(viewer, 12, 10), at(viewer, 12, 30)])
+    hand.drag([at(viewer, 36, 10), at(viewer, 36, 30)])
+    both = overlay(session)
+    shown = np.array(layers.editable.data[:, :, :])
+    hand.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    after = overlay(session)
+    z = viewer.dims.current_step[0]
+    assert (after[z, 12, 10:31] == 1).all()
+    assert (after[z, 36, 10:31] == UNSET).all()
+    hand.press(
+        Qt.Key.Key_Z,
+        Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
+    )
+    np.testing.assert_array_equal(overlay(session), both)
+    np.testing.assert_array_equal(np.asarray(layers.editable.data[:, :, :]), shown)
+
+
+def test_tool_waits_while_the_view_is_3d(
+    viewer: Viewer, layers: SessionLayers, edits: EditTools
+) -> None:
+    edits.set_tool("brush")
+    viewer.dims.ndisplay = 3
+    assert edits.tool == "brush"
+    assert edits.reason
+    assert not layers.editable.visible
+    viewer.dims.ndisplay = 2
+    assert edits.reason == ""
+    assert str(layers.editable.mode) == "paint"
+    assert layers.editable.visible
+
+
+def test_class_follows_session_and_layer(
+    session: Session, layers: SessionLayers, edits: EditTools
+) -> None:
+    session.set_class(2)
+    assert layers.editable.selected_label == 2
+    layers.editable.selected_label = 1
+    assert session.current_class == 1
+    layers.editable.selected_label = 9
+    assert layers.editable.selected_label == session.current_class == 1
+
+
+def test_brush_size_follows_both_ways(layers: SessionLayers, edits: EditTools) -> None:
+    edits.brush_size = 21
+    assert layers.editable.brush_size == 21
+    layers.editable.brush_size = 7
+    assert edits.brush_size == 7
+    edits.brush_size = 0
+    assert edits.brush_size == 1
+
+
+def test_mode_of_napari_s_buttons_is_the_tool(
+    layers: SessionLayers, edits: EditTools
+) -> None:
+    layers.editable.mode = "erase"
+    assert edits.tool == "eraser"
+    layers.editable.mode = "pan_zoom"
+    assert edits.tool == "none"
+
+
+def test_unknown_tool_is_refused(edits: EditTools) -> None:
+    with pytest.raises(ValueError, match="chainsaw"):
+        edits.set_tool("chainsaw")
+
+
+def test_choosing_a_tool_makes_the_layer_active(
+    viewer: Viewer, layers: SessionLayers, edits: EditTools
+) -> None:
+    viewer.layers.selection.active = viewer.layers["image"]
+    edits.set_tool("brush")
+    assert viewer.layers.selection.active is layers.editable
+
+
+def test_read_only_project_cannot_be_painted(
+    session: Session, layers: SessionLayers, edits: EditTools
+) -> None:
+    folder = session.project.folder
+    from napari_unetseg.app.session import Session as Another
+
+    other = Another()
+    other.open_project(folder)
+    try:
+        assert other.project.read_only
+        assert other.why_not("edit")
+    finally:
+        other.close()
