@@ -22,7 +22,6 @@ from pydantic import ValidationError
 
 from napari_unetseg.data.nodes import (
     attributes_of,
-    in_short,
     last_part,
     ome_of,
     open_node,
@@ -95,7 +94,7 @@ def read_image(uri: str | Path) -> ImageInfo:
     ome = attributes.get("ome", attributes)
     multiscale = _multiscale(ome, name)
     version = _version(ome, multiscale, name)
-    _check_structure(attributes, name)
+    _check_structure(ome, version, name)
     return _image(node, name, version, ome, multiscale)
 
 
@@ -122,19 +121,16 @@ def _version(ome: Mapping[str, Any], multiscale: Mapping[str, Any], name: str) -
     return version
 
 
-def _check_structure(attributes: dict[str, Any], name: str) -> None:
+def _check_structure(ome: Mapping[str, Any], version: str, name: str) -> None:
+    models = yaozarrs.v05 if version == "0.5" else yaozarrs.v04
+    model = models.LabelImage if "image-label" in ome else models.Image
     try:
-        yaozarrs.validate_ome_object(attributes)
+        model.model_validate(dict(ome))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][-4:])
+        place = ".".join(str(part) for part in first["loc"])
         raise MetadataError(
             f"The OME-Zarr metadata of {name} is wrong at {place}, {first['msg']}",
-            do="Correct the metadata at its source.",
-        ) from error
-    except (KeyError, NotImplementedError, TypeError, ValueError) as error:
-        raise MetadataError(
-            f"The OME-Zarr metadata of {name} is wrong, {in_short(error)}",
             do="Correct the metadata at its source.",
         ) from error
 

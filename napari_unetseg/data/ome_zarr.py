@@ -216,13 +216,12 @@ def _channel(label: str) -> dict[str, Any]:
 
 
 def _image_label(label_of: str, colors: Mapping[int, Rgba]) -> dict[str, Any]:
-    return {
-        "source": {"image": label_of},
-        "colors": [
-            {"label-value": int(value), "rgba": list(rgba)}
-            for value, rgba in sorted(colors.items())
-        ],
-    }
+    listed = [
+        {"label-value": int(value), "rgba": list(rgba)}
+        for value, rgba in sorted(colors.items())
+    ]
+    source = {"source": {"image": label_of}}
+    return source | ({"colors": listed} if listed else {})
 
 
 def _codecs(kind: str, zarr_format: int, has_channels: bool) -> dict[str, Any]:

@@ -83,9 +83,9 @@ def find_lines(store: PredictionStore, request: PlaneRequest) -> PlaneLines:
     def placed(lines: np.ndarray) -> np.ndarray:
         ends = np.zeros((len(lines), 2, 3), dtype=np.float32)
         ends[..., shown] = lines + np.asarray(cells.start)[shown]
-        ends = (ends + 0.5) * factor - 0.5
+        ends = (ends + 0.5) * factor - 0.5  # voxel centres of the finest level
         ends[..., request.axis] = request.box.start[request.axis]
-        return ends
+        return np.asarray(ends, dtype=np.float32)
 
     lines = {}
     for name, level in CONTOUR_LEVELS.items():

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
-from qtpy.QtWidgets import QDockWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -53,8 +54,6 @@ def main_widget(viewer: Viewer) -> MainWidget:
         window, name=DOCK_NAME, area="right", allowed_areas=["right", "left"]
     )
     main_window = dock.parent()
-    if hasattr(main_window, "resizeDocks"):
-        from qtpy.QtCore import Qt
-
+    if isinstance(main_window, QMainWindow):
         main_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
     return window

@@ -39,7 +39,7 @@ class LazyArray(Protocol):
 def as_dask(levels: Sequence[LazyArray]) -> list[da.Array]:
     """Wrap pyramid levels, finest first; nothing is read."""
     return [
-        da.from_array(
+        da.from_array(  # type: ignore[no-untyped-call]
             level,
             chunks=level.chunks,
             name=False,

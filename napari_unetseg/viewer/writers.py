@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
+from napari_unetseg.data.ome_zarr import Rgba, create_image, write_pyramid_block
 from napari_unetseg.errors import LabelsError, explained_writing
 from napari_unetseg.geometry import Box, Zyx, zyx
 
@@ -54,6 +54,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
             name=str(attributes.get("name", "labels")),
             compressor="labels",
             label_of=_source_image(Path(path)),
+            label_colors=_colors(attributes.get("colormap")),
         )
         for box in Box.whole(shape).cells(_block(shape)):
             part = box.clipped(shape)
@@ -77,6 +78,17 @@ def _zyx_shape(data: Any) -> Zyx:
 def _padded(values: Any, first: float = 1.0) -> tuple[float, float, float]:
     z, y, x = (first,) * (3 - len(values)) + tuple(float(value) for value in values)
     return z, y, x
+
+
+def _colors(colormap: Any) -> dict[int, Rgba]:
+    """Return the colours that a person chose; random ones are not kept."""
+    chosen = getattr(colormap, "color_dict", {})
+    colors: dict[int, Rgba] = {0: (0, 0, 0, 0)}
+    for value, color in chosen.items():
+        if value is not None and value > 0:
+            red, green, blue, alpha = (round(255 * float(part)) for part in color)
+            colors[int(value)] = (red, green, blue, alpha)
+    return colors
 
 
 def _source_image(path: Path) -> str:

@@ -27,7 +27,7 @@ def names(viewer: Viewer) -> list[str]:
 
 
 def make_store(session: Session, monkeypatch: pytest.MonkeyPatch) -> PredictionStore:
-    """Give the session predictions: a cell in the middle, raters disagree on its rim."""
+    """Give the session predictions: a cell, raters disagree on its rim."""
     project = session.project
     shape = project.volume.shape
     store = PredictionStore.create(
