@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class EditableLabels(Labels):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, data: Any, **options: Any) -> None:
         self.is_stroking = False
+        self._touched: list[tuple[Box, np.ndarray]] = []
+        self._touched_label = 0
         super().__init__(data, **options)
 
     @property
@@ -88,27 +91,38 @@ class EditableLabels(Labels):  # type: ignore[misc, unused-ignore]
         *args: Any,
         **options: Any,
     ) -> None:
-        self._touch(slice_key, mask, new_label, dims_to_paint)
+        self._note_touched(slice_key, mask, new_label, dims_to_paint)
         super()._paint_region_with_mask(
             slice_key, mask, new_label, dims_to_paint, *args, **options
         )
         if not self._block_history:
             self._end_stroke()
 
-    def _touch(
+    def _note_touched(
         self,
         slice_key: tuple[slice, ...],
         mask: np.ndarray,
         new_label: int,
         dims_to_paint: list[int],
     ) -> None:
-        """Count painted voxels as labelled even where they keep their value."""
+        """Keep in mind which painted voxels had their value already."""
         flat = tuple(d for d in range(self.ndim) if d not in dims_to_paint)
-        same = np.expand_dims(mask, flat) & (
-            np.asarray(self.data[slice_key]) == new_label
-        )
+        same = np.asarray(self.data[slice_key]) == new_label
+        same &= np.expand_dims(mask, flat)
         if same.any():
-            self.data.touch(Box.from_slices(slice_key), same, new_label)
+            self._touched.append((Box.from_slices(slice_key), same))
+            self._touched_label = new_label
+
+    def _touch(self) -> None:
+        """Count them as labelled all the same, once per stroke."""
+        if not self._touched:
+            return
+        hull = reduce(Box.hull, (box for box, _ in self._touched))
+        together = np.zeros(hull.shape, dtype=bool)
+        for box, mask in self._touched:
+            together[box.relative_to(hull).slices] |= mask
+        self._touched.clear()
+        self.data.touch(hull, together, self._touched_label)
 
     def _commit_stroke(self) -> None:
         # The end of napari's encircle-and-fill stroke, which holds history open itself.
@@ -117,6 +131,7 @@ class EditableLabels(Labels):  # type: ignore[misc, unused-ignore]
 
     def _abort_stroke(self) -> None:
         super()._abort_stroke()
+        self._touched.clear()
         self.data.discard()
         self.is_stroking = False
         self.refresh()
@@ -127,6 +142,7 @@ class EditableLabels(Labels):  # type: ignore[misc, unused-ignore]
 
     def _end_stroke(self) -> None:
         self.is_stroking = False
+        self._touch()
         # napari's history is not ours: kept empty, so it holds no memory either.
         self._reset_history()
         self.stroke_done.emit()

@@ -10,7 +10,8 @@ import numpy as np
 import pint
 from napari.layers import Image
 
-from napari_unetseg.viewer.pyramids import LazyArray, as_dask
+from napari_unetseg.viewer.chunk_cache import ChunkCache
+from napari_unetseg.viewer.pyramids import LazyArray, cached_levels, lazy_views
 
 if TYPE_CHECKING:
     from napari_unetseg.data.volume import Volume
@@ -31,10 +32,12 @@ def layer_place(volume: Volume) -> dict[str, Any]:
     }
 
 
-def image_options(volume: Volume) -> list[tuple[list[Any], dict[str, Any]]]:
+def image_options(
+    volume: Volume, cache: ChunkCache
+) -> list[tuple[list[Any], dict[str, Any]]]:
     """Return pyramid and keyword arguments of one image layer per channel."""
     place = layer_place(volume)
-    levels = as_dask(volume.lazy_levels())
+    levels = lazy_views(cached_levels(volume.lazy_levels(), cache))
     if levels[0].ndim == 3:
         return [_channel(levels, IMAGE, "gray", place)]
     colors = _CHANNEL_COLORS[1:]
@@ -49,9 +52,11 @@ def image_options(volume: Volume) -> list[tuple[list[Any], dict[str, Any]]]:
     ]
 
 
-def make_image_layers(volume: Volume) -> list[Image]:
+def make_image_layers(volume: Volume, cache: ChunkCache) -> list[Image]:
     """Return one image layer per channel of a volume."""
-    return [Image(levels, **options) for levels, options in image_options(volume)]
+    return [
+        Image(levels, **options) for levels, options in image_options(volume, cache)
+    ]
 
 
 def contrast_limits(coarsest: LazyArray) -> tuple[float, float]:

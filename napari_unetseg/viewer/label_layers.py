@@ -15,7 +15,8 @@ from napari_unetseg.viewer.pyramids import (
     ComposedLevel,
     LazyArray,
     Overlay,
-    as_dask,
+    cached_levels,
+    lazy_views,
     level_factors,
     only_background,
 )
@@ -142,15 +143,25 @@ class LabelLayers:
             self.prediction.refresh(extent=False)
         self.background.refresh(extent=False)
 
+    def predicted(self, box: Box | None) -> None:
+        """Read a box of the prediction anew; None for all of it."""
+        for level in self._predicted:
+            level.forget(box)
+        self.prediction.refresh(extent=False)
+
     def refresh(self) -> None:
         """Read everything that is on the screen anew."""
         for layer in self.all:
             layer.refresh(extent=False)
 
     def _prediction_levels(self) -> list[Any]:
+        for level in self._predicted:
+            level.forget()
+        self._predicted = []
         if self._store is None:
             return self._overlay_levels(self._mine)
-        return _composed(self._mine, self._store.levels("labels"), with_base=True)
+        self._predicted = cached_levels(self._store.levels("labels"), self._cache)
+        return _composed(self._mine, self._predicted, with_base=True)
 
     def _overlay_levels(
         self, overlay: Overlay, *, background: bool = False
@@ -174,13 +185,12 @@ def _composed(
 ) -> list[Any]:
     """Wrap levels of the shapes of ``levels``; their voxels count if ``with_base``."""
     factors = level_factors([level.shape for level in levels])
-    return as_dask(
+    return lazy_views(
         [
             ComposedLevel(
                 overlay,
                 shape=zyx(level.shape[-3:]),
                 factor=factor,
-                chunks=zyx(level.chunks[-3:]),
                 base=level if with_base else None,
                 values=only_background if background else None,
             )

@@ -26,7 +26,6 @@ from napari_unetseg.viewer.project_layers import (
     CORRECTIONS,
     MAP_LAYERS,
     ProjectLayers,
-    map_layers,
     rank,
 )
 from napari_unetseg.viewer.visible_box import DEPTH, visible_box
@@ -280,17 +279,10 @@ class SessionLayers:
         if self._session.predictions is not self._store:
             self._show_store()
         self._opened.window.reload(self._changed_box)
-        seen = self.visible_box(depth=0)
-        if (
-            self._changed_box is None
-            or seen is None
-            or seen.overlaps(self._changed_box)
-        ):
-            self._opened.labels.prediction.refresh(extent=False)
-            for name, _ in MAP_LAYERS.values():
-                if (layer := self._layers.get(name)) is not None:
-                    layer.refresh(extent=False)
-            self._opened.contours.update()
+        self._opened.predicted(self._changed_box)
+        for name, _ in MAP_LAYERS.values():
+            if (layer := self._layers.get(name)) is not None:
+                layer.refresh(extent=False)
 
     def _show_store(self) -> None:
         """Exchange the prediction, its maps and its contours."""
@@ -301,7 +293,7 @@ class SessionLayers:
         shown = {name for name, layer in self._layers.items() if layer.visible}
         for name, _ in MAP_LAYERS.values():
             self.take(name)
-        for layer in map_layers(store, self._opened.place):
+        for layer in self._opened.map_layers(store):
             layer.visible = layer.name in shown
             self.put(layer)
         for name, layer in self._opened.contours.layers.items():

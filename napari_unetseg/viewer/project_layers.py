@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Image, Layer
 
@@ -13,6 +13,7 @@ from napari_unetseg.config import (
     TOTAL_UNCERTAINTY,
 )
 from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
 from napari_unetseg.viewer.contours import CONTOUR_LEVELS, ContourLayers
 from napari_unetseg.viewer.edit_window import EditWindow
 from napari_unetseg.viewer.image_layers import IMAGE, layer_place, make_image_layers
@@ -25,7 +26,7 @@ from napari_unetseg.viewer.label_layers import (
     class_colormap,
     class_colors,
 )
-from napari_unetseg.viewer.pyramids import as_dask
+from napari_unetseg.viewer.pyramids import cached_levels, lazy_views
 from napari_unetseg.viewer.visible_box import hidden_axis
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ MAP_LAYERS = {
 ORDER = (
     IMAGE,
     PREDICTION,
-    *CONTOUR_LEVELS,
     *(name for name, _ in MAP_LAYERS.values()),
+    *CONTOUR_LEVELS,
     BACKGROUND,
     OTHERS,
     CORRECTIONS,
@@ -65,7 +66,9 @@ class ProjectLayers:
     ) -> None:
         self.project = project
         self.place = layer_place(project.volume)
-        self.labels = LabelLayers(project, session.annotator, self.place)
+        self.cache = ChunkCache()
+        self.maps: dict[str, list[CachedArray]] = {}
+        self.labels = LabelLayers(project, session.annotator, self.place, self.cache)
         self.window = EditWindow(
             viewer,
             session,
@@ -96,35 +99,51 @@ class ProjectLayers:
     def layers(self) -> list[Layer]:
         """The layers that are there from the beginning, lowest first."""
         return [
-            *make_image_layers(self.project.volume),
+            *make_image_layers(self.project.volume, self.cache),
             self.labels.prediction,
             self.labels.background,
             *([self.labels.others] if self.labels.has_others else []),
             self.window.layer,
         ]
 
+    def map_layers(self, store: PredictionStore | None) -> list[Image]:
+        """Return one image layer per uncertainty map, with a fixed range of 0 to 1."""
+        for levels in self.maps.values():
+            for level in levels:
+                level.forget()
+        self.maps = {
+            key: cached_levels(store.levels(key), self.cache)
+            for key in MAP_LAYERS
+            if store is not None and key in store.map_names
+        }
+        return [
+            Image(
+                lazy_views(levels),
+                name=MAP_LAYERS[key][0],
+                colormap=MAP_LAYERS[key][1],
+                contrast_limits=(0, 255),
+                opacity=0.7,
+                visible=False,
+                multiscale=True,
+                cache=False,
+                **self.place,
+            )
+            for key, levels in self.maps.items()
+        ]
+
+    def predicted(self, box: Box | None) -> None:
+        """Read a box of labels and maps anew; None for everything."""
+        for levels in self.maps.values():
+            for level in levels:
+                level.forget(box)
+        self.labels.predicted(box)
+        self.contours.update()
+
     def close(self) -> None:
+        """Let go of the session and of what is kept in memory."""
         self.window.close()
         self.contours.close()
-
-
-def map_layers(store: PredictionStore | None, place: dict[str, Any]) -> list[Image]:
-    """Return one image layer per uncertainty map, with a fixed range of 0 to 1."""
-    return [
-        Image(
-            as_dask(store.levels(key)),
-            name=name,
-            colormap=colormap,
-            contrast_limits=(0, 255),
-            opacity=0.7,
-            visible=False,
-            multiscale=True,
-            cache=False,
-            **place,
-        )
-        for key, (name, colormap) in MAP_LAYERS.items()
-        if store is not None and key in store.map_names
-    ]
+        self.cache.clear()
 
 
 def rank(name: str) -> int:

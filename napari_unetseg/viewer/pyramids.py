@@ -1,6 +1,5 @@
 """Pyramids as napari likes them, and labels as a person wants to see them.
 
-napari takes whole planes out of anything that is not dask, so every pyramid is wrapped.
 Labels are composed when they are read, on each level::
 
     prediction (level k)  ⊕  corrections (sampled at level k)  −  window being edited
@@ -11,15 +10,16 @@ would be a darker rectangle, and an erased voxel would shine through from below.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import dask.array as da
 import numpy as np
 
 from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache, ChunkedArray
 
 ReadBox = Callable[[Box], np.ndarray]
 
@@ -31,22 +31,85 @@ class LazyArray(Protocol):
     def shape(self) -> tuple[int, ...]: ...
     @property
     def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def chunks(self) -> tuple[int, ...]: ...
     def __getitem__(self, key: Any, /) -> Any: ...
 
 
-def as_dask(levels: Sequence[LazyArray]) -> list[da.Array]:
-    """Wrap pyramid levels, finest first; nothing is read."""
-    return [
-        da.from_array(  # type: ignore[no-untyped-call]
-            level,
-            chunks=level.chunks,
-            name=False,
-            meta=np.empty((0,) * len(level.shape), dtype=level.dtype),
+class LazyView:
+    """Part of an array-like, not read before somebody wants numbers.
+
+    napari cuts the viewport out of a pyramid level first and picks the slice after, so
+    a zarr array would be read through its whole depth. Two cuts of a view are one read.
+    Unlike dask it has no graph and no cache: what was written later is seen, and a
+    slice reads one slice of each chunk.
+    """
+
+    def __init__(
+        self, source: LazyArray, key: tuple[int | slice, ...] | None = None
+    ) -> None:
+        self._source = source
+        self._key = key or tuple(slice(0, n) for n in source.shape)
+        self.dtype = np.dtype(source.dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes that are left."""
+        return tuple(len(range(k.start, k.stop, k.step or 1)) for _, k in self._axes())
+
+    @property
+    def ndim(self) -> int:
+        """How many axes are left."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many voxels the part has."""
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> LazyView:
+        items = list(key) if isinstance(key, tuple) else [key]
+        if Ellipsis in items:
+            gap = items.index(Ellipsis)
+            items[gap : gap + 1] = [slice(None)] * (self.ndim - len(items) + 1)
+        narrowed = list(self._key)
+        for (axis, whole), item in zip(self._axes(), items, strict=False):
+            part = range(whole.start, whole.stop, whole.step or 1)[item]
+            narrowed[axis] = (
+                slice(part.start, part.stop, part.step)
+                if isinstance(part, range)
+                else part
+            )
+        return LazyView(self._source, tuple(narrowed))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        # Sources understand slices only; axes that were picked go away afterwards.
+        cut = tuple(
+            slice(k, k + 1) if isinstance(k, int) else slice(k.start, k.stop)
+            for k in self._key
         )
-        for level in levels
-    ]
+        picked = tuple(
+            0 if isinstance(k, int) else slice(None, None, k.step) for k in self._key
+        )
+        return np.asarray(np.asarray(self._source[cut])[picked], dtype=dtype)
+
+    def _axes(self) -> list[tuple[int, slice]]:
+        return [(i, k) for i, k in enumerate(self._key) if isinstance(k, slice)]
+
+
+def cached_levels(
+    levels: Sequence[ChunkedArray], cache: ChunkCache
+) -> list[CachedArray]:
+    """Read pyramid levels, finest first, through a cache from now on."""
+    factors = level_factors([level.shape for level in levels])
+    pairs = zip(levels, factors, strict=True)
+    return [CachedArray(level, cache, factor) for level, factor in pairs]
+
+
+def lazy_views(levels: Sequence[LazyArray]) -> list[LazyView]:
+    """Wrap pyramid levels, finest first; nothing is read."""
+    return [LazyView(level) for level in levels]
 
 
 def level_factors(shapes: Sequence[Sequence[int]]) -> list[Zyx]:
@@ -96,11 +159,10 @@ class ComposedLevel:
         *,
         shape: Zyx,
         factor: Zyx,
-        chunks: Zyx,
         base: LazyArray | None = None,
         values: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
-        self.shape, self.chunks = shape, chunks
+        self.shape = shape
         self.dtype = np.dtype(np.uint8)
         self._overlay, self._factor = overlay, factor
         self._base, self._values = base, values

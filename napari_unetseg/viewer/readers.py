@@ -11,9 +11,10 @@ from napari import current_viewer
 from napari_unetseg.app.project import is_project
 from napari_unetseg.data.volume import Volume, is_zarr
 from napari_unetseg.errors import UnetsegError
+from napari_unetseg.viewer.chunk_cache import ChunkCache
 from napari_unetseg.viewer.image_layers import image_options, layer_place
 from napari_unetseg.viewer.launch import main_widget
-from napari_unetseg.viewer.pyramids import as_dask
+from napari_unetseg.viewer.pyramids import cached_levels, lazy_views
 
 LayerData = tuple[Any, ...]
 Reader = Callable[[str | Sequence[str]], list[LayerData]]
@@ -53,7 +54,7 @@ def _read_volume(path: str | Sequence[str]) -> list[LayerData]:
             {**options, "name": options["name"].replace("image", volume.name)},
             "image",
         )
-        for levels, options in image_options(volume)
+        for levels, options in image_options(volume, ChunkCache())
     ]
     uri = volume.uri.rstrip("/")
     labels = [
@@ -72,4 +73,8 @@ def _labels(volume: Volume, name: str) -> LayerData:
         "visible": False,
         "opacity": 0.5,
     }
-    return as_dask(volume.lazy_levels()), options, "labels"
+    return (
+        lazy_views(cached_levels(volume.lazy_levels(), ChunkCache())),
+        options,
+        "labels",
+    )

@@ -1,0 +1,250 @@
+"""Corrections over predictions: what a person sees, edits and exports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_unetseg.data.corrections import CorrectionStore, Stroke
+from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.geometry import Box, Zyx, zyx
+
+
+def compose(corrected: np.ndarray, predicted: np.ndarray, unset: int) -> np.ndarray:
+    """Return what was corrected, and what was predicted where nothing was.
+
+    Both zyx; erased voxels (0) stay erased, only ``unset`` lets the prediction through.
+    """
+    return np.where(corrected == unset, predicted, corrected)
+
+
+def read_composite(
+    corrections: CorrectionStore,
+    predictions: PredictionStore | None,
+    box: Box,
+    annotator: str | None = None,
+) -> np.ndarray:
+    """Return corrections over predictions, zyx; 0 where there is neither.
+
+    Parameters
+    ----------
+    annotator
+        Whose corrections count; everybody's if None, the last to edit wins.
+    """
+    if annotator is None:
+        corrected = corrections.read_all(box)
+    else:
+        corrected = corrections.read(annotator, box)
+    if predictions is None:
+        predicted = np.zeros(box.shape, corrections.dtype)
+    else:
+        predicted = predictions.read_labels(box).astype(corrections.dtype, copy=False)
+    return compose(corrected, predicted, corrections.unset)
+
+
+class CompositeLabels:
+    """A window of the composite in memory, as an array that can be painted on.
+
+    Planes are read when they are first looked at. Changes stay in memory, as one
+    pending stroke, until :meth:`commit` writes them.
+
+    Parameters
+    ----------
+    corrections, predictions
+        What to compose; None for a project without predictions.
+    annotator
+        Whose corrections are shown, and who paints.
+    window
+        Part of the volume; the array's voxel 0 is the window's corner.
+    """
+
+    def __init__(
+        self,
+        corrections: CorrectionStore,
+        predictions: PredictionStore | None,
+        *,
+        annotator: str,
+        window: Box,
+    ) -> None:
+        self.window = window
+        self.annotator = annotator
+        self._corrections = corrections
+        self._predictions = predictions
+        self._values = np.zeros(window.shape, corrections.dtype)
+        self._loaded = np.zeros(window.shape[0], bool)
+        self._pending: np.ndarray | None = None
+
+    @property
+    def shape(self) -> Zyx:
+        """Shape of the window, zyx."""
+        return self.window.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the label values."""
+        return self._corrections.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Always 3."""
+        return 3
+
+    @property
+    def size(self) -> int:
+        """Number of voxels of the window."""
+        return self._values.size
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether something was painted that is not written yet."""
+        return self._pending is not None
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        self._load(slice(None))
+        return np.array(self._values, dtype=dtype, copy=True if copy is None else copy)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        self._load(_first(index))
+        values: np.ndarray = np.array(self._values[index])
+        return values
+
+    def __setitem__(self, index: Any, new: Any) -> None:
+        self._load(_first(index))
+        changed = np.asarray(self._values[index] != new)
+        if not changed.any():
+            return
+        pending = self._pending_mask()
+        pending[index] = pending[index] | changed
+        self._values[index] = new
+
+    def touch(self, box: Box, mask: np.ndarray, value: int) -> None:
+        """Count voxels as labelled that were painted with the value they had.
+
+        Confirming what is right is an answer too, and so is painting background.
+
+        Parameters
+        ----------
+        box, mask
+            Where, as seen from the window.
+        """
+        self._load(box.slices[0])
+        inside = box.slices
+        same = mask & (self._values[inside] == value)
+        said = self._corrections.read(self.annotator, box.shifted(self.window.start))
+        same &= said != value
+        if same.any():
+            self._pending_mask()[inside] |= same
+
+    def commit(self, tool: str, model_version: str | None = None) -> Stroke | None:
+        """Write the pending stroke; None if there is nothing to write.
+
+        Raises
+        ------
+        DiskFullError, ReadOnlyError
+            If it cannot be written; it stays pending.
+        """
+        if self._pending is None:
+            return None
+        box = _bounds(self._pending)
+        mask = self._pending[box.slices]
+        stroke = self._corrections.commit(
+            box.shifted(self.window.start),
+            mask,
+            self._values[box.slices],
+            annotator=self.annotator,
+            tool=tool,
+            model_version=model_version,
+        )
+        self._pending = None
+        return stroke
+
+    def discard(self) -> None:
+        """Take the pending stroke back without a trace."""
+        if self._pending is not None:
+            box = _bounds(self._pending)
+            self._pending = None
+            self.reload(box.shifted(self.window.start))
+
+    def undo(self) -> Stroke | None:
+        """Take the annotator's last edit back, in the journal and here."""
+        return self._reloaded(self._corrections.undo(self.annotator))
+
+    def redo(self) -> Stroke | None:
+        """Do again what was taken back last, in the journal and here."""
+        return self._reloaded(self._corrections.redo(self.annotator))
+
+    def reload(self, box: Box | None = None) -> None:
+        """Read again what is in memory; pending voxels keep their value.
+
+        Parameters
+        ----------
+        box
+            Part of the volume that has changed; all of it if None.
+        """
+        part = self.window if box is None else box.intersection(self.window)
+        if part.is_empty:
+            return
+        inside = part.relative_to(self.window)
+        for start, stop in _runs(self._loaded, inside.start[0], inside.stop[0]):
+            here = Box((start, *inside.start[1:]), (stop, *inside.stop[1:]))
+            self._read(here)
+
+    def _reloaded(self, stroke: Stroke | None) -> Stroke | None:
+        if stroke is not None:
+            self.reload(stroke.box)
+        return stroke
+
+    def _load(self, planes: Any) -> None:
+        """Read the planes that an index needs and that are not in memory yet."""
+        wanted = np.zeros(len(self._loaded), bool)
+        wanted[planes] = True
+        for start, stop in _runs(wanted & ~self._loaded, 0, len(wanted)):
+            self._read(Box((start, 0, 0), (stop, *self.shape[1:])))
+            self._loaded[start:stop] = True
+
+    def _read(self, inside: Box) -> None:
+        values = read_composite(
+            self._corrections,
+            self._predictions,
+            inside.shifted(self.window.start),
+            self.annotator,
+        )
+        if self._pending is None:
+            self._values[inside.slices] = values
+        else:
+            keep = self._pending[inside.slices]
+            np.copyto(self._values[inside.slices], values, where=~keep)
+
+    def _pending_mask(self) -> np.ndarray:
+        if self._pending is None:
+            self._pending = np.zeros(self.shape, bool)
+        return self._pending
+
+
+def _first(index: Any) -> Any:
+    """Return what an index asks of the first axis."""
+    if isinstance(index, tuple):
+        return index[0] if index and index[0] is not Ellipsis else slice(None)
+    return slice(None) if index is Ellipsis else index
+
+
+def _runs(flags: np.ndarray, start: int, stop: int) -> list[tuple[int, int]]:
+    """Return first and last of each run of set flags between two places."""
+    part = np.concatenate([[False], flags[start:stop], [False]])
+    edges = np.flatnonzero(part[1:] != part[:-1]) + start
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def _bounds(mask: np.ndarray) -> Box:
+    """Return the smallest box that holds all set voxels."""
+    start, stop = [], []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        found = np.flatnonzero(mask.any(axis=others))
+        start.append(int(found[0]))
+        stop.append(int(found[-1]) + 1)
+    return Box(zyx(start), zyx(stop))
