@@ -6,10 +6,11 @@ of the command line and the checks of the engine all read them from the fields.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from napari_unetseg.geometry import Box, Zyx
 
@@ -27,6 +28,14 @@ class Config(BaseModel):
     """A frozen value; unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Not in the types of the fields: those are what forms and options are made from.
+    @field_validator("chunk", "block", "patch", "voxel_size", check_fields=False)
+    @classmethod
+    def _lengths_are_positive(cls, lengths: Any) -> Any:
+        if lengths and not all(math.isfinite(n) and n > 0 for n in lengths):
+            raise ValueError("every length must be a number greater than zero")
+        return lengths
 
     def replace(self, **changes: object) -> Self:
         """Return a copy with some fields changed, validated anew."""
@@ -62,7 +71,7 @@ class PredictConfig(Config):
     )
     device: Device = Field("auto", description="Where the network runs.")
     threads: Annotated[int, Field(ge=0)] = Field(
-        0, description="Processor threads; 0 takes all cores but one, at least one."
+        0, description="Processor threads; 0 takes all cores but one, at least two."
     )
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Memory allowed in GB; half of what is free if empty."
@@ -98,7 +107,7 @@ class TrainConfig(Config):
     )
     device: Device = Field("auto", description="Where the network learns.")
     threads: Annotated[int, Field(ge=0)] = Field(
-        0, description="Processor threads; 0 takes all cores but one, at least one."
+        0, description="Processor threads; 0 takes all cores but one, at least two."
     )
     seed: int = Field(0, description="Seed of all random choices.")
     annotators: tuple[str, ...] = Field(

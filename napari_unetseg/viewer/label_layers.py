@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
+from napari.layers._multiscale_data import MultiScaleData
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_unetseg.data.classes import ClassInfo
@@ -24,6 +25,7 @@ from napari_unetseg.viewer.pyramids import (
 if TYPE_CHECKING:
     from napari_unetseg.app.project import Project
     from napari_unetseg.data.predictions import PredictionStore
+    from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
 
 PREDICTION, BACKGROUND, OTHERS = (
     "prediction",
@@ -55,12 +57,20 @@ class LabelLayers:
     The layers stay the same objects; what they show is exchanged below them.
     """
 
-    def __init__(self, project: Project, annotator: str, place: dict[str, Any]) -> None:
-        self._project = project
+    def __init__(
+        self,
+        project: Project,
+        annotator: str,
+        place: dict[str, Any],
+        cache: ChunkCache,
+    ) -> None:
+        self._project, self._cache = project, cache
+        self._predicted: list[CachedArray] = []
         self._mine = Overlay(self._read_mine)
         self._background = Overlay(self._read_mine)
         self._others = Overlay(self._read_others)
-        self._annotator, self._other_names = annotator, ()
+        self._annotator = annotator
+        self._other_names: tuple[str, ...] = ()
         options = {**place, "multiscale": True, "cache": False}
         colors = class_colormap(project.classes)
         self._store: PredictionStore | None = None
@@ -154,7 +164,7 @@ class LabelLayers:
         for layer in self.all:
             layer.refresh(extent=False)
 
-    def _prediction_levels(self) -> list[Any]:
+    def _prediction_levels(self) -> MultiScaleData:
         for level in self._predicted:
             level.forget()
         self._predicted = []
@@ -165,7 +175,7 @@ class LabelLayers:
 
     def _overlay_levels(
         self, overlay: Overlay, *, background: bool = False
-    ) -> list[Any]:
+    ) -> MultiScaleData:
         levels = self._project.volume.lazy_levels()
         return _composed(overlay, levels, background=background)
 
@@ -182,7 +192,7 @@ def _composed(
     *,
     with_base: bool = False,
     background: bool = False,
-) -> list[Any]:
+) -> MultiScaleData:
     """Wrap levels of the shapes of ``levels``; their voxels count if ``with_base``."""
     factors = level_factors([level.shape for level in levels])
     return lazy_views(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from napari.layers._multiscale_data import MultiScaleData
 
 from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.geometry import Box, Zyx, zyx
@@ -107,9 +108,12 @@ def cached_levels(
     return [CachedArray(level, cache, factor) for level, factor in pairs]
 
 
-def lazy_views(levels: Sequence[LazyArray]) -> list[LazyView]:
-    """Wrap pyramid levels, finest first; nothing is read."""
-    return [LazyView(level) for level in levels]
+def lazy_views(levels: Sequence[LazyArray]) -> MultiScaleData:
+    """Wrap pyramid levels, finest first; nothing is read.
+
+    napari would take a list of one level for a stack of planes.
+    """
+    return MultiScaleData([LazyView(level) for level in levels])
 
 
 def level_factors(shapes: Sequence[Sequence[int]]) -> list[Zyx]:

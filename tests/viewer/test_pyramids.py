@@ -3,13 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import zarr
-from napari_unetseg.data.corrections import UNSET
+from hypothesis import given
+from hypothesis import strategies as st
 
+from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.pyramids import (
     ComposedLevel,
+    LazyView,
     Overlay,
-    as_dask,
+    lazy_views,
     level_factors,
     only_background,
 )
@@ -31,7 +34,7 @@ def overlay(corrections: np.ndarray) -> Overlay:
 
 def level(lay_over: Overlay, **options: object) -> ComposedLevel:
     base = np.ones(SHAPE, dtype=np.uint8)
-    defaults = {"shape": SHAPE, "factor": (1, 1, 1), "chunks": SHAPE, "base": base}
+    defaults = {"shape": SHAPE, "factor": (1, 1, 1), "base": base}
     return ComposedLevel(lay_over, **{**defaults, **options})
 
 
@@ -82,25 +85,54 @@ def test_factors_come_from_the_shapes() -> None:
     assert level_factors(shapes) == [(1, 1, 1), (1, 2, 2), (2, 4, 4)]
 
 
-def test_wrapped_levels_read_only_the_chunks_they_need() -> None:
+def test_nothing_is_read_before_numbers_are_wanted() -> None:
     asked = []
 
     class Counting:
-        shape, chunks, dtype = (8, 64, 64), (1, 32, 32), np.dtype(np.uint8)
-        ndim = 3
+        shape, dtype, ndim = (8, 64, 64), np.dtype(np.uint8), 3
 
         def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
             asked.append(key)
             return np.ones([s.stop - s.start for s in key], dtype=np.uint8)
 
-    (wrapped,) = as_dask([Counting()])
+    (view,) = lazy_views([Counting()])
+    plane = view[:, 10:20, 10:20][3]
     assert asked == []
-    assert np.asarray(wrapped[3, 10:20, 10:20]).sum() == 100
-    assert len(asked) == 1
+    assert plane.shape == (10, 10)
+    assert np.asarray(plane).sum() == 100
+    assert asked == [(slice(3, 4), slice(10, 20), slice(10, 20))]
 
 
-def test_wrapped_zarr_shows_what_was_written_later() -> None:
+def test_view_shows_what_was_written_later() -> None:
     array = zarr.zeros((4, 8, 8), chunks=(4, 4, 4), dtype=np.uint8)
-    (wrapped,) = as_dask([array])
+    (view,) = lazy_views([array])
     array[2] = 7
-    assert (np.asarray(wrapped[2]) == 7).all()
+    assert (np.asarray(view[2]) == 7).all()
+
+
+_INDEX = st.one_of(
+    st.integers(-4, 3),
+    st.builds(
+        slice,
+        st.none() | st.integers(-5, 5),
+        st.none() | st.integers(-5, 5),
+        st.none() | st.integers(1, 3),
+    ),
+)
+
+
+@given(st.tuples(_INDEX, _INDEX, _INDEX), st.tuples(_INDEX, _INDEX))
+def test_two_cuts_are_what_numpy_would_give(
+    first: tuple[int | slice, ...], second: tuple[int | slice, ...]
+) -> None:
+    values = np.arange(4 * 5 * 6).reshape(4, 5, 6)
+    expected, view = values[first], LazyView(values)[first]
+    assert view.shape == expected.shape
+    np.testing.assert_array_equal(np.asarray(view), expected)
+    if expected.ndim >= 2 and min(expected.shape[:2]) >= 4:
+        np.testing.assert_array_equal(np.asarray(view[second]), expected[second])
+
+
+def test_ellipsis_stands_for_the_other_axes() -> None:
+    values = np.arange(24).reshape(2, 3, 4)
+    np.testing.assert_array_equal(np.asarray(LazyView(values)[..., 1]), values[..., 1])

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
-import dask.array as da
 import numpy as np
 import pytest
 import zarr
 from napari.layers import Layer
 
 from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.image_layers import layer_place
+from napari_unetseg.viewer.pyramids import LazyView
 from napari_unetseg.viewer.readers import project_reader, volume_reader
 
 
@@ -22,7 +25,7 @@ def read(path: Path) -> list[Layer]:
 def test_volume_is_lazy_multiscale_and_in_place(phantom_path: Path) -> None:
     image, *labels = read(phantom_path)
     assert image.multiscale
-    assert all(isinstance(level, da.Array) for level in image.data)
+    assert all(isinstance(level, LazyView) for level in image.data)
     assert image.name == "small"
     expected = zarr.open_array(phantom_path / "0", mode="r")[:]
     np.testing.assert_array_equal(np.asarray(image.data[0]), np.squeeze(expected))
@@ -54,19 +57,10 @@ def test_each_channel_is_a_layer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", [None, "furlong_of_nowhere"])
-def test_unknown_units_are_pixels(tmp_path: Path, unit: str | None) -> None:
-    path = tmp_path / "odd.zarr"
-    create_image(
-        path,
-        shape=(2, 8, 8),
-        dtype="uint8",
-        chunk=(2, 8, 8),
-        voxel_size=(1.0, 1.0, 1.0),
-        unit=unit,
-        n_levels=1,
-    )
-    (image,) = read(path)
-    assert {str(u) for u in image.units} == {"pixel"}
+def test_unknown_units_are_pixels(unit: str | None) -> None:
+    level = SimpleNamespace(translation=(0.0, 0.0, 0.0))
+    volume = SimpleNamespace(voxel_size=(1.0, 1.0, 1.0), unit=unit, levels=[level])
+    assert layer_place(volume)["units"] == ("pixel",) * 3
 
 
 def test_other_paths_are_left_to_others(tmp_path: Path) -> None:
@@ -83,5 +77,5 @@ def test_project_folders_are_ours(project_folder: Path) -> None:
 def test_project_without_a_window_is_explained(project_folder: Path) -> None:
     reader = project_reader(str(project_folder))
     assert reader is not None
-    with pytest.raises(ValueError, match=r"in a window"):
+    with pytest.raises(UnetsegError, match=r"in a window"):
         reader(str(project_folder))

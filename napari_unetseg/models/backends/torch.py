@@ -238,12 +238,16 @@ def choose_device(device: Device) -> str:
 
 
 def use_threads(threads: int) -> None:
-    """Limit torch to so many threads; 0 leaves one core to everything else."""
+    """Limit torch to so many threads.
+
+    0 leaves one core to everything else, but takes two where there are no more: long
+    work runs at a lower priority than the window, which gets a core when it needs one.
+    """
     if hasattr(os, "sched_getaffinity"):  # what a container or scheduler allows
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    torch.set_num_threads(threads or max(1, cores - 1))
+    torch.set_num_threads(threads or max(min(2, cores), cores - 1))
 
 
 def _bytes(tensor: Tensor) -> np.ndarray:

@@ -1,0 +1,300 @@
+"""Training from sparse labels: a new network, or one that goes on from a parent.
+
+Both are the same loop: patches around labelled voxels, a loss that sees these voxels
+only, and a running mean of the weights, which is what is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_unetseg.config import TrainConfig
+from napari_unetseg.data.classes import ClassInfo
+from napari_unetseg.data.normalisation import Normalisation
+from napari_unetseg.data.volume import Volume
+from napari_unetseg.errors import Cancelled, TrainingError
+from napari_unetseg.events import (
+    IsCancelled,
+    OnEvent,
+    RunStarted,
+    StepDone,
+    ignore_event,
+    never_cancelled,
+)
+from napari_unetseg.geometry import Zyx
+from napari_unetseg.models.backends.precision import is_fast
+from napari_unetseg.models.backends.torch import choose_device, use_threads
+from napari_unetseg.models.planning import plan_network, plan_patch
+from napari_unetseg.models.registration import register_version
+from napari_unetseg.models.spec import NetworkSpec
+from napari_unetseg.models.store import ModelCard, ModelStore, read_card, weights_path
+from napari_unetseg.models.unet import UNet
+from napari_unetseg.models.weights import load_weights
+from napari_unetseg.training.dataset import Batch, Patches, patch_of
+from napari_unetseg.training.losses import IGNORE, deep_loss, masked_loss
+from napari_unetseg.training.training_set import TrainingSet
+
+NEW_RATE, FINE_RATE = 2e-3, 5e-4
+WARM_UP = 0.05
+MEASURE_EVERY = 25
+MEAN_DECAY = 0.97
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """All that a training needs.
+
+    Attributes
+    ----------
+    parent_dir
+        Folder of the version to go on from; None for a new network.
+    raters
+        Raters that the project knows; a new network learns those who labelled.
+    half
+        Store the weights with 16 bits.
+    """
+
+    volume_uri: str
+    time_point: int
+    training_set: TrainingSet
+    models_dir: Path
+    version: str
+    classes: tuple[ClassInfo, ...]
+    normalisation: Normalisation
+    parent_dir: Path | None = None
+    raters: tuple[str, ...] = ()
+    config: TrainConfig = field(default_factory=TrainConfig)
+    name: str = ""
+    description: str = ""
+    half: bool = False
+
+
+def train(
+    job: TrainJob,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> ModelCard:
+    """Train and register a model version.
+
+    Raises
+    ------
+    TrainingError
+        If the labels have classes that the parent does not know, or the loss is lost.
+    Cancelled
+        If somebody asked to stop; nothing is registered.
+    """
+    torch.manual_seed(job.config.seed)
+    use_threads(job.config.threads)
+    volume = Volume.open(job.volume_uri, time_point=job.time_point)
+    network, raters, patch = _network(job, volume)
+    patches = Patches(
+        volume,
+        job.normalisation,
+        job.training_set,
+        raters=raters,
+        patch=patch,
+        seed=job.config.seed,
+    )
+    on_event(RunStarted("train", job.config.steps, subject=job.version))
+    loop = _Loop(network, patches, job, on_event, is_cancelled)
+    loop.run()
+    return register_version(
+        ModelStore(job.models_dir),
+        loop.mean,
+        version=job.version,
+        classes=job.classes[: network.spec.n_classes],
+        raters=raters,
+        name=job.name,
+        description=job.description,
+        parent=None if job.parent_dir is None else job.parent_dir.name,
+        normalisation=job.normalisation,
+        voxel_size=volume.voxel_size,
+        patch=patch,
+        training=_provenance(job, loop),
+        metrics={"dice": dict(loop.dice), "loss": loop.loss},
+        sample=patches.sample(),
+        half=job.half,
+    )
+
+
+class _Loop:
+    """The steps of one training."""
+
+    def __init__(
+        self,
+        network: UNet,
+        patches: Patches,
+        job: TrainJob,
+        on_event: OnEvent,
+        is_cancelled: IsCancelled,
+    ) -> None:
+        config = job.config
+        self._device = torch.device(choose_device(config.device))
+        self._network = network.to(self._device).train()
+        self.mean = copy.deepcopy(network).eval()
+        self._patches, self._job = patches, job
+        self._on_event, self._is_cancelled = on_event, is_cancelled
+        self._rate = config.learning_rate or (NEW_RATE if job.parent_dir is None
+                                              else FINE_RATE)  # fmt: skip
+        self._optimizer = torch.optim.AdamW(
+            network.parameters(), lr=self._rate, weight_decay=1e-4
+        )
+        self._held_out = patches.held_out_patches()
+        self._started = time.monotonic()
+        self.loss = math.nan
+        self.dice: dict[str, float] = {}
+        self.step = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been training."""
+        return time.monotonic() - self._started
+
+    def run(self) -> None:
+        """Train until the steps or the time are used up."""
+        config = self._job.config
+        while self._progress() < 1:
+            if self._is_cancelled():
+                raise Cancelled("The training was stopped", do="No model was added.")
+            self._set_rate(self._progress())
+            self.loss = self._one_step(self._patches.draw(config.batch))
+            self.step += 1
+            last = self._progress() >= 1
+            dice = {}
+            if last or self.step % MEASURE_EVERY == 0:
+                dice = self.dice = self._measure()
+            total = config.steps if not last else self.step
+            self._on_event(StepDone(self.step, total, self.loss, dice, self.seconds))
+
+    def _progress(self) -> float:
+        config = self._job.config
+        done = self.step / config.steps
+        return max(done, self.seconds / config.budget_s) if config.budget_s else done
+
+    def _set_rate(self, progress: float) -> None:
+        """Warm up, then follow a cosine down to nothing."""
+        if progress < WARM_UP and self._job.parent_dir is None:
+            factor = 0.1 + 0.9 * progress / WARM_UP
+        else:
+            factor = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate * factor
+
+    def _one_step(self, batch: Batch) -> float:
+        with self._autocast():
+            output = self._network(batch.image.to(self._device), deep=True)
+        target = batch.target.to(self._device)
+        loss = masked_loss(output.consensus, target)
+        loss = loss + deep_loss(output.aux, target)
+        if output.raters is not None:
+            for number in range(output.raters.shape[1]):
+                said = batch.raters[:, number].to(self._device)
+                part = masked_loss(output.raters[:, number], said)
+                loss = loss + part / output.raters.shape[1]
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                "The loss is no number any more",
+                do="Try a smaller learning rate, or check the volume's voxels.",
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+        self._optimizer.step()
+        self._follow_mean()
+        return value
+
+    @torch.no_grad()
+    def _follow_mean(self) -> None:
+        """Keep a running mean of the weights; early steps count less and less."""
+        decay = min(MEAN_DECAY, (1 + self.step) / (10 + self.step))
+        current = self._network.state_dict()
+        for key, value in self.mean.state_dict().items():
+            if value.dtype.is_floating_point:
+                value.lerp_(current[key], 1 - decay)
+            else:
+                value.copy_(current[key])
+
+    @torch.inference_mode()
+    def _measure(self) -> dict[str, float]:
+        """Return Dice per class on held-out labels, for the classes among them."""
+        n = len(self._job.classes) + 1
+        both, size = np.zeros(n), np.zeros(n)
+        for batch in self._held_out:
+            with self._autocast():
+                logits = self.mean(batch.image.to(self._device)).consensus
+            known = batch.target != IGNORE
+            found = logits.argmax(1).cpu()[known].numpy()
+            truth = batch.target[known].numpy()
+            both += np.bincount(truth[truth == found], minlength=n)[:n]
+            size += np.bincount(truth, minlength=n)[:n]
+            size += np.bincount(found, minlength=n)[:n]
+        return {
+            info.name: float(2 * both[info.id] / size[info.id])
+            for info in self._job.classes
+            if size[info.id]
+        }
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(
+            self._device.type, torch.bfloat16, enabled=is_fast(self._device)
+        )
+
+
+def _network(job: TrainJob, volume: Volume) -> tuple[UNet, tuple[str, ...], Zyx]:
+    """Return the network to train, the raters of its heads, and the patch."""
+    if job.parent_dir is None:
+        raters = job.training_set.raters if len(job.training_set.raters) > 1 else ()
+        spec = plan_network(
+            voxel_size=volume.voxel_size,
+            shape=volume.shape,
+            in_channels=volume.n_channels,
+            n_classes=len(job.classes),
+            n_raters=len(raters),
+            preset=job.config.preset,
+        )
+        patch = job.config.patch or plan_patch(spec, volume.shape, job.config.preset)
+        return UNet(spec), raters, patch_of(patch, spec.stride)
+    card = read_card(job.parent_dir)
+    _check_classes(job, card.spec)
+    network = UNet(card.spec)
+    load_weights(network, weights_path(job.parent_dir, card))
+    patch = job.config.patch or card.patch or plan_patch(card.spec, volume.shape)
+    return network, card.raters, patch_of(patch, card.spec.stride)
+
+
+def _check_classes(job: TrainJob, parent: NetworkSpec) -> None:
+    unknown = [
+        info.name
+        for info in job.classes[parent.n_classes :]
+        if job.training_set.n_voxels.get(info.name)
+    ]
+    if unknown:
+        raise TrainingError(
+            "Some labels have classes that the model does not know",
+            got=", ".join(unknown),
+            expected=", ".join(i.name for i in job.classes[: parent.n_classes]),
+            do="Train a new model from these labels.",
+        )
+
+
+def _provenance(job: TrainJob, loop: _Loop) -> dict[str, Any]:
+    labels = job.training_set
+    return {
+        "strokes": list(labels.stroke_ids),
+        "labels": labels.describe(),
+        "voxels": dict(labels.n_voxels),
+        "steps": loop.step,
+        "seconds": round(loop.seconds, 1),
+        "seed": job.config.seed,
+        "config": job.config.model_dump(mode="json"),
+    }

@@ -1,0 +1,218 @@
+"""What there is to learn from: which voxels are labelled, and with what.
+
+A voxel without a label says nothing, and is not background. Labelled are the voxels
+that somebody corrected, and all voxels of a region that somebody accepted as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from napari_unetseg.data.classes import ClassInfo
+from napari_unetseg.data.composite import read_composite
+from napari_unetseg.data.corrections import UNSET, CorrectionStore
+from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.errors import TrainingError
+from napari_unetseg.geometry import Box, Zyx
+
+Source = Literal["corrected", "reviewed", "imported"]
+TILE: Zyx = (16, 64, 64)
+
+
+class Labels(Protocol):
+    """Whatever knows the labels of a box."""
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return class ids, uint8 zyx; UNSET where nothing is known."""
+        ...
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the volume that holds labels."""
+
+    box: Box
+    source: Source
+    annotator: str
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Labelled regions and how to read them.
+
+    Attributes
+    ----------
+    labels
+        What everybody said, the last word winning.
+    by_rater
+        What each known rater said; empty if nobody's style is to be learned.
+    n_voxels
+        Labelled voxels per class name; ``"background"`` counts too.
+    stroke_ids
+        The edits that the labels come from.
+    """
+
+    regions: tuple[Region, ...]
+    labels: Labels
+    n_voxels: Mapping[str, int]
+    by_rater: Mapping[str, Labels] = field(default_factory=dict)
+    stroke_ids: tuple[str, ...] = ()
+
+    @property
+    def raters(self) -> tuple[str, ...]:
+        """Names of the raters whose styles can be learned."""
+        return tuple(self.by_rater)
+
+    def describe(self) -> str:
+        """Say what there is, e.g. ``"1,204 voxels in 7 regions by Ana"``."""
+        people = list(dict.fromkeys(r.annotator for r in self.regions if r.annotator))
+        number = len(self.regions)
+        text = f"{sum(self.n_voxels.values()):,} voxels in {number} region"
+        text += "" if number == 1 else "s"
+        return f"{text} by {' and '.join(people)}" if people else text
+
+
+@dataclass(frozen=True)
+class CorrectedLabels:
+    """Corrections, and within accepted regions the composite."""
+
+    corrections: CorrectionStore
+    predictions: PredictionStore | None
+    accepted: tuple[Box, ...]
+    annotators: tuple[str, ...]
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return class ids, uint8 zyx; UNSET where nothing is known."""
+        values = self.corrections.read_all(box, self.annotators)
+        for accepted in self.accepted:
+            part = accepted.intersection(box)
+            if not part.is_empty:
+                composed = read_composite(self.corrections, self.predictions, part)
+                target = values[part.relative_to(box).slices]
+                np.copyto(target, composed, where=target == UNSET)
+        return values
+
+
+@dataclass(frozen=True)
+class ArrayLabels:
+    """Dense labels in an array, zyx; all of it is labelled."""
+
+    array: np.ndarray
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return class ids, uint8 zyx."""
+        return np.asarray(self.array[box.slices], dtype=np.uint8)
+
+
+def collect(
+    corrections: CorrectionStore,
+    predictions: PredictionStore | None,
+    classes: Sequence[ClassInfo],
+    *,
+    annotators: Sequence[str] = (),
+    raters: Sequence[str] = (),
+) -> TrainingSet:
+    """Return all labels of a project to date.
+
+    Parameters
+    ----------
+    annotators
+        Whose corrections count; everybody's if empty.
+    raters
+        Names of raters whose styles the project knows.
+
+    Raises
+    ------
+    TrainingError
+        If there are no labels, or only one kind of them.
+    """
+    names = tuple(annotators) or tuple(corrections.annotators())
+    accepted = tuple(
+        r.box
+        for r in corrections.reviewed()
+        if r.state == "accepted" and (not annotators or r.annotator in names)
+    )
+    labels = CorrectedLabels(corrections, predictions, accepted, names)
+    regions = [
+        Region(box, "corrected", name)
+        for name in names
+        for box in corrections.labelled_boxes(name)
+    ]
+    regions += [Region(box, "reviewed", "") for box in accepted]
+    counts = _count(labels, regions, classes)
+    check_counts(counts)
+    known = [n for n in names if n in raters and corrections.labelled_boxes(n)]
+    by_rater = {
+        name: CorrectedLabels(corrections, predictions, (), (name,)) for name in known
+    }
+    return TrainingSet(
+        tuple(regions), labels, counts, by_rater, corrections.stroke_ids(names)
+    )
+
+
+def from_label_arrays(
+    arrays: Mapping[str, np.ndarray], classes: Sequence[ClassInfo]
+) -> TrainingSet:
+    """Return a training set of dense labels, one array per rater, zyx.
+
+    With one rater, that rater's labels are the truth; with several, their majority.
+    """
+    labels = ArrayLabels(majority(list(arrays.values())))
+    shape = labels.array.shape
+    boxes = [cell.clipped(shape) for cell in Box.whole(shape).cells(TILE)]
+    regions = [Region(box, "imported", "") for box in boxes]
+    by_rater = {name: ArrayLabels(array) for name, array in arrays.items()}
+    return TrainingSet(
+        tuple(regions),
+        labels,
+        _count(labels, regions, classes),
+        by_rater if len(by_rater) > 1 else {},
+    )
+
+
+def majority(labels: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the most frequent label of each voxel; the first rater breaks ties."""
+    best, votes = labels[0].copy(), np.zeros(labels[0].shape, np.uint8)
+    for candidate in labels:
+        count = np.sum([other == candidate for other in labels], axis=0, dtype=np.uint8)
+        np.copyto(best, candidate, where=count > votes)
+        np.maximum(votes, count, out=votes)
+    return best
+
+
+def check_counts(counts: Mapping[str, int]) -> None:
+    """Make sure that there are two kinds of labels to tell apart.
+
+    Raises
+    ------
+    TrainingError
+        If not; the sentence says what to paint.
+    """
+    present = [name for name, n in counts.items() if n]
+    if not present:
+        raise TrainingError(
+            "Nothing is labelled yet",
+            do="Paint some voxels of every class, and some background, first.",
+        )
+    if len(present) == 1:
+        other = (
+            "some of the objects" if present == ["background"] else "some background"
+        )
+        raise TrainingError(
+            f"All labels are {present[0]}, there is nothing to tell apart",
+            do=f"Paint {other} too (the eraser paints background).",
+        )
+
+
+def _count(
+    labels: Labels, regions: Sequence[Region], classes: Sequence[ClassInfo]
+) -> dict[str, int]:
+    counts = np.zeros(256, np.int64)
+    for box in dict.fromkeys(region.box for region in regions):
+        counts += np.bincount(labels.read(box).ravel(), minlength=256)
+    named = {"background": int(counts[0])}
+    return named | {info.name: int(counts[info.id]) for info in classes}
