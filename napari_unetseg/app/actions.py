@@ -169,6 +169,7 @@ def train(
             project.predictions(),
             project.classes,
             annotators=config.annotators,
+            raters=project.raters,
         )
         job = TrainJob(
             volume_uri=project.volume.uri,

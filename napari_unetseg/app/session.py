@@ -149,6 +149,16 @@ class Session(EditingVerbs, ReviewVerbs):
         return self._work.block_states
 
     @property
+    def training_steps(self) -> list[StepDone]:
+        """What the last training said, step by step."""
+        return self._work.steps
+
+    @property
+    def has_last_prediction(self) -> bool:
+        """Whether a new model will be asked to predict what is on show."""
+        return self._last_predict is not None
+
+    @property
     def last_plan(self) -> BlocksPlanned | None:
         """The grid of the last planned prediction."""
         return self._work.last_plan

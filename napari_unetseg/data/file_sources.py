@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_unetseg.data.nodes import is_zarr
+from napari_unetseg.data.nodes import in_short, is_zarr
 from napari_unetseg.errors import (
     MetadataError,
     UnsupportedFormatError,
@@ -21,11 +23,13 @@ from napari_unetseg.geometry import Zyx
 
 TIFF = (".tif", ".tiff")
 NIFTI = (".nii", ".nii.gz")
+MAX_CHANNELS = 8
 
 Scale = tuple[float, float, float]
 _NAMES = {"um": "micrometer", "µm": "micrometer", "\\u00b5m": "micrometer",
-          "micron": "micrometer", "microns": "micrometer", "nm": "nanometer",
-          "mm": "millimeter", "inch": "inch", "m": "meter"}  # fmt: skip
+          "μm": "micrometer", "micron": "micrometer", "microns": "micrometer",
+          "nm": "nanometer", "mm": "millimeter", "cm": "centimeter", "inch": "inch",
+          "m": "meter"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,11 @@ class Source:
     Attributes
     ----------
     read
-        Takes the first and the last z of a slab, returns czyx.
+        Takes where z starts and stops and which rows, returns czyx.
     voxel_size
         None if the file does not say.
+    note
+        What a person should know of how the file is read; mostly empty.
     """
 
     shape: Zyx
@@ -45,7 +51,8 @@ class Source:
     dtype: np.dtype[Any]
     voxel_size: Scale | None
     unit: str | None
-    read: Callable[[int, int], np.ndarray]
+    read: Callable[[int, int, slice], np.ndarray]
+    note: str = ""
 
 
 def needs_conversion(path: Path | str) -> bool:
@@ -67,7 +74,13 @@ def open_source(path: Path) -> Source:
     if not path.exists():
         raise VolumeNotFoundError(f"There is nothing at {path}", do="Check the path.")
     if path.is_dir():
-        return _open_planes(_planes(path))
+        planes = _planes(path)
+        if not planes:
+            raise UnsupportedFormatError(
+                f"The folder {path.name} holds no TIFF files",
+                expected="one TIFF per plane, numbered",
+            )
+        return _open_planes(planes)
     if path.name.lower().endswith(NIFTI):
         return _open_nifti(path)
     if path.name.lower().endswith(TIFF):
@@ -100,29 +113,34 @@ def _open_tiff(path: Path) -> Source:
         )
     kept, lengths = _squeezed(axes, shape)
     by_axis = dict(zip(kept, lengths, strict=True))
-    n_z, n_channels = by_axis.get("Z", 1), by_axis.get("C", 1)
+    n_channels = by_axis.get("C", 1)
 
-    def read(start: int, stop: int) -> np.ndarray:
+    def read(start: int, stop: int, rows: slice) -> np.ndarray:
         pages = [
             _page_index(kept, by_axis, channel, z)
             for channel in range(n_channels)
             for z in range(start, stop)
         ]
-        return _read_pages(path, pages, by_axis).reshape(
-            n_channels, stop - start, by_axis["Y"], by_axis["X"]
-        )
+        planes = _read_pages(path, pages, by_axis, rows)
+        return planes.reshape(n_channels, stop - start, -1, by_axis["X"])
 
-    shape_zyx = (n_z, by_axis["Y"], by_axis["X"])
-    return Source(shape_zyx, n_channels, dtype, size, unit, read)
+    shape_zyx = (by_axis.get("Z", 1), by_axis["Y"], by_axis["X"])
+    n_times = by_axis.get("T", 1)
+    note = f"Only the first of {n_times} time points was converted."
+    return Source(
+        shape_zyx, n_channels, dtype, size, unit, read, note if n_times > 1 else ""
+    )
 
 
 def _squeezed(axes: str, shape: Sequence[int]) -> tuple[str, list[int]]:
-    """Name the axes that have a length: unnamed ones are the depth, of times one."""
+    """Return the axes that have a length; without a depth, find what is meant by it."""
     if "Z" not in axes:
-        for unnamed in ("Q", "I", "T"):
-            if unnamed in axes and shape[axes.index(unnamed)] > 1:
-                axes = axes.replace(unnamed, "Z", 1)
-                break
+        by_axis = dict(zip(axes, shape, strict=True))
+        # Many a stack was saved as "channels" because nobody said that it has a depth.
+        candidates = [a for a in "QIT" if by_axis.get(a, 1) > 1]
+        candidates += ["C"] if by_axis.get("C", 1) > MAX_CHANNELS else []
+        if candidates:
+            axes = axes.replace(candidates[0], "Z", 1)
     kept = [(a, n) for a, n in zip(axes, shape, strict=True) if a in "CZYX" or n > 1]
     names = "".join(a for a, _ in kept)
     if not set(names) <= set("TCZYX") or not names.endswith("YX"):
@@ -143,14 +161,24 @@ def _page_index(axes: str, shape: dict[str, int], channel: int, z: int) -> int:
     return index
 
 
-def _read_pages(path: Path, pages: list[int], shape: dict[str, int]) -> np.ndarray:
-    with tifffile.TiffFile(path) as tiff:
-        series: Any = tiff.series[0]
-        if series.dataoffset is not None:  # contiguous: ImageJ's large stacks too
-            planes = tifffile.memmap(path, mode="r").reshape(-1, shape["Y"], shape["X"])
-            return np.stack([planes[page] for page in pages])
-        return np.stack([series.pages[page].asarray().reshape(shape["Y"], shape["X"])
-                         for page in pages])  # fmt: skip
+def _read_pages(
+    path: Path, pages: list[int], shape: dict[str, int], rows: slice
+) -> np.ndarray:
+    plane = (shape["Y"], shape["X"])
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            series: Any = tiff.series[0]
+            if series.dataoffset is not None:  # contiguous: ImageJ's large stacks too
+                planes = tifffile.memmap(path, mode="r").reshape(-1, *plane)
+                return np.stack([planes[page, rows] for page in pages])
+            return np.stack(
+                [series.pages[p].asarray().reshape(plane)[rows] for p in pages]
+            )
+    except (ValueError, RuntimeError, IndexError, zlib.error, struct.error) as error:
+        raise UnsupportedFormatError(
+            f"{path.name} cannot be decoded, {in_short(error)}",
+            do="Open it in another program and save it again without compression.",
+        ) from error
 
 
 def _tiff_scale(tiff: tifffile.TiffFile) -> tuple[Scale | None, str | None]:
@@ -162,8 +190,8 @@ def _tiff_scale(tiff: tifffile.TiffFile) -> tuple[Scale | None, str | None]:
     if not ij or tag_x is None or tag_y is None:
         return None, None
     x, y = _pixel(tag_x.value), _pixel(tag_y.value)
-    unit = str(ij.get("unit", ""))
-    return (float(ij.get("spacing", 1.0)), y, x), _NAMES.get(unit)
+    unit = str(ij.get("unit", "")).lower()
+    return (abs(float(ij.get("spacing", 1.0))), y, x), _NAMES.get(unit)
 
 
 def _pixel(value: tuple[int, int]) -> float:
@@ -193,7 +221,7 @@ def _counted(path: Path) -> list[tuple[bool, int, str]]:
 
 
 def _open_planes(paths: list[Path]) -> Source:
-    first = tifffile.imread(paths[0])
+    first = _read_plane(paths[0])
     if first.ndim != 2:
         raise UnsupportedFormatError(
             f"The folder {paths[0].parent.name} holds no stack of planes",
@@ -201,19 +229,31 @@ def _open_planes(paths: list[Path]) -> Source:
             expected="one 2D image per file",
         )
 
-    def read(start: int, stop: int) -> np.ndarray:
-        planes = [tifffile.imread(path) for path in paths[start:stop]]
-        for path, plane in zip(paths[start:stop], planes, strict=True):
-            if plane.shape != first.shape:
+    def read(start: int, stop: int, rows: slice) -> np.ndarray:
+        slab = np.empty((stop - start, *first[rows].shape), first.dtype)
+        for number, path in enumerate(paths[start:stop]):
+            plane = _read_plane(path)
+            if plane.shape != first.shape or plane.dtype != first.dtype:
                 raise MetadataError(
-                    f"The plane {path.name} has another shape",
-                    got=plane.shape,
-                    expected=first.shape,
+                    f"The plane {path.name} differs from the first one",
+                    got=f"{plane.shape} {plane.dtype}",
+                    expected=f"{first.shape} {first.dtype}",
                 )
-        return np.stack(planes)[np.newaxis]
+            slab[number] = plane[rows]
+        return slab[np.newaxis]
 
     shape = (len(paths), first.shape[0], first.shape[1])
     return Source(shape, 1, first.dtype, None, None, read)
+
+
+def _read_plane(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(tifffile.imread(path))
+    except (ValueError, RuntimeError, IndexError, zlib.error, struct.error) as error:
+        raise UnsupportedFormatError(
+            f"{path.name} cannot be read as TIFF, {in_short(error)}",
+            do="Open it in another program and save it again.",
+        ) from error
 
 
 def _open_nifti(path: Path) -> Source:
@@ -230,27 +270,29 @@ def _open_nifti(path: Path) -> Source:
         raise UnsupportedFormatError(
             f"{path.name} cannot be read as NIfTI, it may be damaged"
         ) from error
-    if len(image.shape) not in (2, 3, 4):
+    stored = np.dtype(image.get_data_dtype())
+    if len(image.shape) not in (3, 4) or stored.kind not in "iuf":
         raise UnsupportedFormatError(
-            f"{path.name} has the wrong number of axes", got=len(image.shape)
+            f"{path.name} is no volume of one brightness per voxel",
+            got=f"shape {image.shape} of {stored}",
+            expected="x, y, z and perhaps channels",
         )
-    shape = (*image.shape, 1, 1)[:4]
-    zooms = [float(v) for v in (*image.header.get_zooms()[:3], 1.0, 1.0)[:3]]
-    unit = image.header.get_xyzt_units()[0]
-    scaled = image.header.get_slope_inter()[0] not in (None, 1.0)
-    dtype = np.dtype("float32") if scaled else image.get_data_dtype().newbyteorder("=")
+    shape = (*image.shape, 1)[:4]
+    x_size, y_size, z_size = (float(v) for v in image.header.get_zooms()[:3])
+    slope, shift = image.header.get_slope_inter()
+    is_scaled = slope not in (None, 1.0) or shift not in (None, 0.0)
+    dtype = np.dtype("float32") if is_scaled else stored.newbyteorder("=")
 
-    def read(start: int, stop: int) -> np.ndarray:
-        # NIfTI counts x first; one time point, or several channels, come last.
-        slab = np.asarray(image.dataobj[:, :, start:stop], dtype=dtype)
-        slab = slab.reshape(shape[0], shape[1], stop - start, shape[3])
-        return slab.transpose(3, 2, 1, 0)
+    def read(start: int, stop: int, rows: slice) -> np.ndarray:
+        # NIfTI counts x first, and channels or times last.
+        slab = np.asarray(image.dataobj[:, rows, start:stop], dtype=dtype)
+        return slab.reshape(*slab.shape[:3], shape[3]).transpose(3, 2, 1, 0)
 
     return Source(
         (shape[2], shape[1], shape[0]),
         shape[3],
         dtype,
-        (zooms[2], zooms[1], zooms[0]),
-        _NAMES.get(unit),
+        (z_size, y_size, x_size),
+        _NAMES.get(image.header.get_xyzt_units()[0]),
         read,
     )

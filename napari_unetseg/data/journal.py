@@ -7,6 +7,7 @@ takes the row away.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import zlib
@@ -80,6 +81,12 @@ class StrokeVoxels:
     old: np.ndarray
     new: np.ndarray
 
+    def dense(self) -> np.ndarray:
+        """Return the new values in the shape of the mask, 0 where it is not set."""
+        values = np.zeros(self.mask.shape, self.new.dtype)
+        values[self.mask] = self.new
+        return values
+
 
 @dataclass(frozen=True)
 class Reviewed:
@@ -94,7 +101,11 @@ class Reviewed:
 
 
 class Journal:
-    """The SQLite file; safe to use from several threads, one at a time.
+    """The SQLite file.
+
+    One connection serves all threads of the process, one statement at a time. Another
+    process opens the file itself, with ``read_only``: WAL lets it read while this one
+    writes.
 
     Parameters
     ----------
@@ -110,12 +121,11 @@ class Journal:
         self._lock = threading.RLock()
         with self._explained():
             self._connection = _connect(path, read_only)
-            if not read_only:
-                self._connection.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     def add_edit(
         self,
@@ -176,7 +186,7 @@ class Journal:
         self._write(
             f"INSERT INTO reviewed (annotator, time, state, model_version, {_BOX})"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (annotator, _now(), state, model_version, *box.start, *box.stop),
+            (annotator, _now(), state, model_version, *_numbers(box)),
         )
 
     def reviewed(self) -> list[Reviewed]:
@@ -204,7 +214,7 @@ class Journal:
         self._write(
             "INSERT INTO rejected_clicks (annotator, time, model_version, z, y, x,"
             " class_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (annotator, _now(), model_version, *(int(p) for p in point), class_id),
+            (annotator, _now(), model_version, *(int(p) for p in point), int(class_id)),
         )
 
     def rejected_clicks(self) -> list[tuple[tuple[int, int, int], int]]:
@@ -226,8 +236,8 @@ class Journal:
         uuid, time = uuid4().hex, _now()
         names = _STROKE.removeprefix("sequence, ") + ", mask, old, new"
         places = ", ".join("?" * (names.count(",") + 1))
-        values = (uuid, kind, target, annotator, time, tool, model_version, *box.start,
-                  *box.stop, n_voxels, *blobs)  # fmt: skip
+        values = (uuid, kind, target, annotator, time, tool, model_version,
+                  *_numbers(box), n_voxels, *blobs)  # fmt: skip
         sequence = self._write(
             f"INSERT INTO strokes ({names}) VALUES ({places})", values
         )
@@ -252,50 +262,71 @@ class Journal:
 
 
 def _explanation(error: sqlite3.Error, path: Path) -> Exception:
-    text = str(error).lower()
-    if "full" in text or "disk i/o error" in text:
+    name = getattr(error, "sqlite_errorname", "")  # misuse by the program has none
+    if name == "SQLITE_FULL":
         return DiskFullError(
             f"The disk is full, the stroke could not be written to {path}",
             do="Free some space and try again; nothing written before is lost.",
         )
-    if "readonly" in text or "unable to open" in text or "permission" in text:
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return ReadOnlyError(
             f"The stroke could not be written, {path} is read-only",
             do="Give yourself write access, or work in another folder.",
         )
-    if "locked" in text:
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return ReadOnlyError(
             f"The journal {path.name} is held by another program",
             do="Close it there and try again.",
         )
-    return ProjectError(
-        f"The journal {path.name} is damaged, {error}",
-        do="Restore journal.sqlite from a backup.",
-    )
+    if name.startswith("SQLITE_IOERR"):
+        return ProjectError(
+            f"The disk does not answer as it should, {path} could not be used: {error}",
+            do="Check the disk, its quota or the network, and try again.",
+        )
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return ProjectError(
+            f"The journal {path} is damaged, {error}",
+            do="Restore journal.sqlite from a backup.",
+        )
+    if "closed" in str(error):
+        return ProjectError(
+            "The project was closed meanwhile", do="Open it again to go on."
+        )
+    return ProjectError(f"The journal {path} cannot be used, {error}")
 
 
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    if read_only and not path.exists():
+    if read_only:
+        return _connect_to_read(path)
+    connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(_SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    if not path.exists():
         empty = sqlite3.connect(":memory:", check_same_thread=False)
         empty.executescript(_SCHEMA)
         return empty
-    if read_only:
-        # A WAL file needs a writable folder; without one the file cannot change either.
-        for options in ("mode=ro", "mode=ro&immutable=1"):
-            found = sqlite3.connect(
-                f"{path.absolute().as_uri()}?{options}",
-                uri=True,
-                check_same_thread=False,
-            )
-            try:
-                found.execute("SELECT 1 FROM strokes LIMIT 1").fetchall()
-            except sqlite3.OperationalError:
-                found.close()
-                continue
-            return found
-    connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    if path.with_name(f"{path.name}-wal").exists() or os.access(path.parent, os.W_OK):
+        options = "mode=ro"
+    else:
+        # WAL would want files beside it; without any the file cannot change either.
+        options = "mode=ro&immutable=1"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}", uri=True, check_same_thread=False
+    )
+    try:
+        connection.execute("SELECT 1 FROM strokes LIMIT 1").fetchall()
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -313,6 +344,10 @@ def _stroke(row: Sequence[Any]) -> Stroke:
         box=Box((row[8], row[9], row[10]), (row[11], row[12], row[13])),
         n_voxels=row[14],
     )
+
+
+def _numbers(box: Box) -> list[int]:
+    return [int(n) for n in (*box.start, *box.stop)]
 
 
 def _packed(values: np.ndarray) -> bytes:

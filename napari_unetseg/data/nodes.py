@@ -13,6 +13,7 @@ from napari_unetseg.errors import (
     VolumeNotFoundError,
 )
 
+LAYOUT = "bioformats2raw.layout"
 _MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 
@@ -32,7 +33,8 @@ def open_node(uri: str | Path) -> zarr.Array[Any] | zarr.Group:
         If there is nothing, something else, or damaged metadata.
     """
     text = str(uri)
-    if "://" not in text:
+    is_remote = "://" in text
+    if not is_remote:
         _check_local(Path(text))
     try:
         node: zarr.Array[Any] | zarr.Group = zarr.open(text, mode="r")
@@ -48,6 +50,22 @@ def open_node(uri: str | Path) -> zarr.Array[Any] | zarr.Group:
             f"The zarr metadata of {last_part(text)} is damaged, {in_short(error)}",
             do="Restore zarr.json (or .zarray, .zattrs) from the source.",
         ) from error
+    except Exception as error:
+        if not is_remote:
+            raise
+        # Every kind of address has its own errors: no such host, 403, no credentials.
+        raise VolumeNotFoundError(
+            f"The address {text} cannot be reached, {in_short(error)}",
+            do="Check the address, the network and your access.",
+        ) from error
+    return node
+
+
+def open_image(uri: str | Path) -> zarr.Array[Any] | zarr.Group:
+    """Open an image; of a group that Bio-Formats wrote, the first image inside."""
+    node = open_node(uri)
+    if isinstance(node, zarr.Group) and LAYOUT in ome_of(node):
+        return open_node(f"{str(uri).rstrip('/')}/0")
     return node
 
 
@@ -59,8 +77,8 @@ def attributes_of(node: zarr.Array[Any] | zarr.Group) -> dict[str, Any]:
 def ome_of(node: zarr.Array[Any] | zarr.Group) -> dict[str, Any]:
     """Return the OME metadata of a node, wherever its version keeps it."""
     attributes = attributes_of(node)
-    ome: dict[str, Any] = attributes.get("ome", attributes)
-    return ome
+    ome = attributes.get("ome", attributes)
+    return dict(ome) if isinstance(ome, dict) else {}
 
 
 def _check_local(path: Path) -> None:

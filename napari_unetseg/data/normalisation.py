@@ -42,13 +42,21 @@ def estimate_normalisation(volume: Volume) -> Normalisation:
     voxels = _sample(volume)
     low, high = [], []
     for channel in voxels:
-        numbers = channel[np.isfinite(channel)]
-        a, b = np.percentile(numbers, PERCENTILES) if numbers.size else (0.0, 1.0)
-        if b <= a:  # a constant channel carries nothing, but must not divide by zero
-            a, b = a - 0.5, a + 0.5
-        low.append(float(a))
-        high.append(float(b))
+        a, b = _range(channel[np.isfinite(channel)].astype(np.float32, copy=False))
+        low.append(a)
+        high.append(b)
     return Normalisation(low=tuple(low), high=tuple(high))
+
+
+def _range(numbers: np.ndarray) -> tuple[float, float]:
+    if numbers.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(numbers, PERCENTILES))
+    if high <= low:  # a small object in an empty volume
+        low, high = float(numbers.min()), float(numbers.max())
+    if high <= low:  # a constant channel carries nothing, but must not divide by zero
+        low, high = low - 0.5, low + 0.5
+    return low, high
 
 
 def _sample(volume: Volume) -> np.ndarray:

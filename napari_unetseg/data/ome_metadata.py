@@ -21,10 +21,9 @@ import zarr
 from pydantic import ValidationError
 
 from napari_unetseg.data.nodes import (
-    attributes_of,
     last_part,
     ome_of,
-    open_node,
+    open_image,
 )
 from napari_unetseg.errors import (
     LabelsError,
@@ -84,14 +83,11 @@ def read_image(uri: str | Path) -> ImageInfo:
     VolumeNotFoundError, UnsupportedFormatError, MetadataError, LabelsError
         With one sentence that says what is wrong.
     """
-    node = open_node(uri)
+    node = open_image(uri)
     name = last_part(str(uri))
     if isinstance(node, zarr.Array):
         return _plain(node, name)
-    attributes = attributes_of(node)
-    if "bioformats2raw.layout" in attributes.get("ome", attributes):
-        return read_image(f"{str(uri).rstrip('/')}/0")
-    ome = attributes.get("ome", attributes)
+    ome = ome_of(node)
     multiscale = _multiscale(ome, name)
     version = _version(ome, multiscale, name)
     _check_structure(ome, version, name)
@@ -105,7 +101,12 @@ def _multiscale(ome: Mapping[str, Any], name: str) -> Mapping[str, Any]:
             f"The zarr group {name} is no image, it has no multiscales metadata",
             do="Open the image or the array inside it.",
         )
-    first: Mapping[str, Any] = multiscales[0]
+    first = multiscales[0]
+    if not isinstance(first, Mapping):
+        raise MetadataError(
+            f"The multiscales metadata of {name} is damaged",
+            do="Correct the metadata at its source.",
+        )
     return first
 
 
@@ -144,7 +145,8 @@ def _image(
 ) -> ImageInfo:
     axes = "".join(str(axis["name"]).lower() for axis in multiscale["axes"])
     arrays = [_level_array(group, d["path"], name) for d in multiscale["datasets"]]
-    _check_axes(axes, arrays[0], name)
+    for array in arrays:
+        _check_axes(axes, array, name)
     shared = _transform(multiscale.get("coordinateTransformations"), axes)
     levels = tuple(
         _level(array, dataset, axes, shared, name)
@@ -202,8 +204,8 @@ def _level_array(group: zarr.Group, path: str, name: str) -> zarr.Array[Any]:
         array = group[path]
     except (KeyError, FileNotFoundError, ValueError) as error:
         raise MetadataError(
-            f"Level {path} of {name} is listed in the metadata but not on disk",
-            do="Restore the missing array, or remove it from the metadata.",
+            f"Level {path} of {name} is listed in the metadata but missing or damaged",
+            do="Restore the array, or remove it from the metadata.",
         ) from error
     if not isinstance(array, zarr.Array):
         raise MetadataError(f"Level {path} of {name} is a group and no array")
@@ -234,6 +236,8 @@ def _check_axes(axes: str, array: zarr.Array[Any], name: str) -> None:
         raise UnsupportedFormatError(
             f"The voxels of {name} are no numbers", got=str(array.dtype)
         )
+    if 0 in array.shape:
+        raise MetadataError(f"{name} holds no voxels", got=f"shape {array.shape}")
 
 
 def _looks_rgb(axes: str, array: zarr.Array[Any]) -> bool:

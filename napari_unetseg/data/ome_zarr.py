@@ -52,7 +52,6 @@ def create_image(
     name: str = "",
     fill_value: int = 0,
     compressor: Literal["image", "labels"] = "image",
-    write_empty_chunks: bool = False,
     channel_names: Sequence[str] | None = None,
     label_of: str | None = None,
     label_colors: Mapping[int, Rgba] | None = None,
@@ -115,7 +114,6 @@ def create_image(
                 chunks=(*(1 for _ in lead), *_at_most(level_chunk, level_shape)),
                 dtype=dtype,
                 fill_value=fill_value,
-                config={"write_empty_chunks": write_empty_chunks},
                 **_codecs(compressor, zarr_format, n_channels is not None),
             )
     return group
@@ -137,20 +135,28 @@ def write_pyramid_block(group: zarr.Group, box: Box, data: np.ndarray) -> None:
         zyx or czyx, the shape of the box.
     """
     ome = ome_of(group)
-    arrays = [
-        cast("zarr.Array[Any]", group[dataset["path"]])
-        for dataset in ome["multiscales"][0]["datasets"]
-    ]
     reduce = downsample_labels if "image-label" in ome else downsample_mean
-    finest = arrays[0].shape[-3:]
-    for array in arrays:
-        factor = zyx(
-            round(n / m) for n, m in zip(finest, array.shape[-3:], strict=True)
-        )
+    for path, factor in _level_steps(ome):
+        array = cast("zarr.Array[Any]", group[path])
+        if any(a % f for a, f in zip(box.start, factor, strict=True)):
+            raise ValueError(f"{box} does not start on whole cells of {factor}")
         reduced = data if factor == (1, 1, 1) else reduce(data, factor)
         start = zyx(a // f for a, f in zip(box.start, factor, strict=True))
         stop = zyx(a + n for a, n in zip(start, reduced.shape[-3:], strict=True))
         array[(..., *Box(start, stop).slices)] = reduced
+
+
+def _level_steps(ome: Mapping[str, Any]) -> list[tuple[str, Zyx]]:
+    """Return path and cumulative factor of each level.
+
+    From the scales: shapes are rounded up, so their quotient is no whole number.
+    """
+    datasets = ome["multiscales"][0]["datasets"]
+    scales = [d["coordinateTransformations"][0]["scale"][-3:] for d in datasets]
+    return [
+        (d["path"], zyx(round(b / a) for a, b in zip(scales[0], scale, strict=True)))
+        for d, scale in zip(datasets, scales, strict=True)
+    ]
 
 
 def register_labels(image_path: str | Path, name: str) -> None:

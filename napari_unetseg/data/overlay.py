@@ -1,12 +1,18 @@
 """The overlay of one annotator: what they said about each voxel, UNSET elsewhere.
 
-A cache of the journal as a sparse zarr array. It knows up to which row it has been
-brought, so that a process killed in between is caught up with on opening.
+A cache of the journal as a sparse zarr array. It keeps two numbers of journal rows::
+
+    applied   rows up to here are surely on disk: a power cut takes none away
+    written   rows up to here are in the array; other processes may read them
+
+Whoever opens it to write applies the rows after ``applied`` again. That is harmless: a
+row holds values and not differences.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,24 +23,36 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
+from napari_unetseg.data.journal import Stroke, StrokeVoxels
 from napari_unetseg.data.nodes import attributes_of
-from napari_unetseg.errors import explained_writing
+from napari_unetseg.errors import LabelsError, explained_writing
 from napari_unetseg.geometry import Box, Zyx, zyx
 
 UNSET_OF = {np.dtype("uint8"): 255, np.dtype("uint32"): 2**32 - 1}
 UNSET = UNSET_OF[np.dtype("uint8")]
 
+_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
+
+
+class DamagedOverlayError(LabelsError):
+    """A chunk of an overlay cannot be decoded; the journal has it all."""
+
 
 class Overlay:
-    """The labels of one annotator, zyx; made by :meth:`open`."""
+    """The labels of one annotator, zyx; made by :meth:`open`.
 
-    def __init__(self, array: zarr.Array[Any]) -> None:
-        self._array = array
-        self.chunk: Zyx = zyx(array.chunks)
-        self.unset = UNSET_OF[array.dtype]
+    Attributes
+    ----------
+    reached
+        Row of the journal up to which the array is brought.
+    """
+
+    def __init__(self, path: Path, array: zarr.Array[Any], *, read_only: bool) -> None:
         attributes = attributes_of(array)
-        self.annotator = str(attributes["annotator"])
-        self.applied = int(attributes["applied"])
+        self._path, self._array = path, array
+        self._unsynced: set[Zyx] = set()
+        self.chunk: Zyx = zyx(array.chunks)
+        self.reached = int(attributes["written" if read_only else "applied"])
 
     @classmethod
     def open(
@@ -46,26 +64,29 @@ class Overlay:
         dtype: Any,
         chunk: Zyx,
         voxel_size: Sequence[float],
+        unit: str | None = None,
         read_only: bool = False,
+        anew: bool = False,
     ) -> Self | None:
         """Open an overlay, or make an empty one.
+
+        Parameters
+        ----------
+        anew
+            Throw away what is there.
 
         Returns
         -------
         Overlay or None
             None if there is none and none may be made.
         """
-        path = folder / f"{folder_name(annotator)}.zarr"
-        try:
-            found: Any = zarr.open_array(path, mode="r" if read_only else "r+")
-            if found.shape == tuple(shape) and found.dtype == np.dtype(dtype):
-                return cls(found)
-        except (FileNotFoundError, ValueError, KeyError):
-            pass  # absent or torn: the journal has it all
-        if read_only:
-            return None
+        path = _path_of(folder, annotator)
+        found = None if anew else _found(path, shape, dtype, read_only)
+        if found is not None or read_only:
+            return None if found is None else cls(path, found, read_only=read_only)
         with explained_writing("the labels", path):
-            shutil.rmtree(path, ignore_errors=True)
+            if path.exists():
+                shutil.rmtree(path)
             folder.mkdir(parents=True, exist_ok=True)
             made = zarr.create_array(
                 path,
@@ -78,45 +99,152 @@ class Overlay:
                 attributes={
                     "annotator": annotator,
                     "applied": 0,
+                    "written": 0,
                     "voxel_size": list(voxel_size),
+                    "unit": unit,
                 },
             )
-        return cls(made)
+        return cls(path, made, read_only=False)
 
     def read(self, box: Box) -> np.ndarray:
-        """Return the labels of a box, zyx; UNSET where nothing was said."""
-        return np.asarray(self._array[box.slices])
+        """Return the labels of a box, zyx; UNSET where nothing was said.
 
-    def apply(self, box: Box, mask: np.ndarray, new: np.ndarray, sequence: int) -> None:
-        """Write the new values of a stroke where its mask is set.
-
-        Parameters
-        ----------
-        sequence
-            Row of the journal that the overlay is up to date with afterwards.
+        Raises
+        ------
+        DamagedOverlayError
+            If a chunk is torn.
         """
-        with explained_writing("the labels", str(self._array.store_path)):
-            values = np.zeros(mask.shape, self._array.dtype)
-            values[mask] = new
-            for cell in self.cells(box):
-                part = cell.intersection(box)
-                inside = part.relative_to(box).slices
-                if mask[inside].any():
-                    known = self.read(part)
-                    known[mask[inside]] = values[inside][mask[inside]]
-                    self._array[part.slices] = known
-            self._array.update_attributes({"applied": sequence})
-        self.applied = sequence
+        try:
+            return np.asarray(self._array[box.slices])
+        except (ValueError, RuntimeError) as error:
+            raise DamagedOverlayError(
+                f"The labels at {self._path.name} are damaged, {error}",
+                do="Open the project to write: they are made anew from the journal.",
+            ) from error
+
+    def apply(self, rows: Sequence[tuple[Stroke, StrokeVoxels]]) -> None:
+        """Write the new values of journal rows, in order; each chunk is written once.
+
+        Raises
+        ------
+        DiskFullError, ReadOnlyError, DamagedOverlayError
+            If it cannot be done; doing it again later is harmless.
+        """
+        if not rows:
+            return
+        patches = [(row.box, voxels.mask, voxels.dense()) for row, voxels in rows]
+        touched = dict.fromkeys(c for box, *_ in patches for c in self.cells(box))
+        with explained_writing("the labels", self._path):
+            for cell in touched:
+                self._apply(cell, patches)
+            self.reached = rows[-1][0].sequence
+            self._array.update_attributes({"written": self.reached})
+
+    def checkpoint(self) -> None:
+        """Make sure that all that was written survives a power cut."""
+        if attributes_of(self._array)["applied"] == self.reached:
+            return
+        with explained_writing("the labels", self._path):
+            names = (self._array.metadata.encode_chunk_key(k) for k in self._unsynced)
+            _sync([self._path / name for name in names])
+            self._array.update_attributes({"applied": self.reached})
+            _sync([self._path / "zarr.json"])
+        self._unsynced.clear()
 
     def cells(self, box: Box) -> Iterator[Box]:
         """Yield the chunks that a box touches, cut at the end of the volume."""
         for cell in box.cells(self.chunk):
             yield cell.clipped(self._array.shape)
 
+    def _apply(
+        self, cell: Box, patches: Sequence[tuple[Box, np.ndarray, np.ndarray]]
+    ) -> None:
+        here = [
+            patch
+            for patch in patches
+            if patch[0].overlaps(cell)
+            and patch[1][cell.intersection(patch[0]).relative_to(patch[0]).slices].any()
+        ]
+        if here:
+            values = self.read(cell)
+            for box, mask, dense in here:
+                paste(values, cell, box, mask, dense)
+            self._array[cell.slices] = values
+            self._unsynced.add(
+                zyx(a // c for a, c in zip(cell.start, self.chunk, strict=True))
+            )
+
+
+def paste(
+    values: np.ndarray, box: Box, at: Box, mask: np.ndarray, new: np.ndarray
+) -> None:
+    """Write what a stroke at ``at`` says into the values of a box."""
+    part = at.intersection(box)
+    if not part.is_empty:
+        inside = part.relative_to(at).slices
+        target = values[part.relative_to(box).slices]
+        np.copyto(target, new[inside], where=mask[inside])
+
 
 def folder_name(annotator: str) -> str:
-    """Return a name that every file system takes, another one for every annotator."""
+    """Return a name that every file system takes."""
     safe = re.sub(r"[^A-Za-z0-9_-]+", "_", annotator)[:40].strip("_")
-    if safe == annotator:
+    if safe == annotator and not _RESERVED.fullmatch(safe):
         return safe
-    return f"{safe or 'annotator'}-{hashlib.sha256(annotator.encode()).hexdigest()[:6]}"
+    return f"{safe or 'annotator'}-{_digest(annotator)}"
+
+
+def _path_of(folder: Path, annotator: str) -> Path:
+    """Return the folder of an annotator, not that of somebody else.
+
+    Where capitals do not count in file names, Ana and ana would share one.
+    """
+    name = folder_name(annotator)
+    owner = _owner(folder / f"{name}.zarr")
+    if owner not in (None, annotator):
+        name = f"{name}-{_digest(annotator)}"
+    return folder / f"{name}.zarr"
+
+
+def _digest(annotator: str) -> str:
+    return hashlib.sha256(annotator.encode()).hexdigest()[:6]
+
+
+def _owner(path: Path) -> str | None:
+    try:
+        attributes = attributes_of(zarr.open_array(path, mode="r"))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return str(attributes["annotator"]) if "annotator" in attributes else None
+
+
+def _found(
+    path: Path, shape: Zyx, dtype: Any, read_only: bool
+) -> zarr.Array[Any] | None:
+    """Return a sound array; absent or torn is all one, the journal has it all."""
+    try:
+        found: Any = zarr.open_array(path, mode="r" if read_only else "r+")
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    is_sound = (
+        found.shape == tuple(shape)
+        and found.dtype == np.dtype(dtype)
+        and {"applied", "written"} <= attributes_of(found).keys()
+    )
+    return found if is_sound else None
+
+
+def _sync(paths: Sequence[Path]) -> None:
+    """Wait until files are on disk; those that are gone count by their folder."""
+    for path in paths:
+        if path.exists():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    for folder in {p for path in paths for p in path.parents[:4] if p.exists()}:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -10,12 +10,16 @@
       total_uncertainty/
       rater_labels/           uint8 czyx, one channel per rater
 
-Every chunk of every level belongs to one block, so that blocks are written without
-locks and in any order.
+Chunks of the finest level belong to one block. Cells of coarser levels do too, but
+chunks of these are shared: were they smaller instead, showing one slice of a coarse
+level would open thousands of files. So one thread writes, in any order of blocks; the
+result is the same, and writing a block twice changes nothing.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,15 +72,15 @@ class PredictionStore:
     def __init__(self, path: Path, mode: Literal["r", "r+"]) -> None:
         self.path = path
         self._mode = mode
-        header = attributes_of(zarr.open_group(path, mode="r")).get(_HEADER)
-        if not isinstance(header, dict):
+        header = _header_of(path)
+        if header is None:
             raise MetadataError(
                 f"{path.name} holds no predictions",
                 do="Remove the folder and predict again; corrections are kept.",
             )
-        self.class_names = tuple(header["class_names"])
-        self.rater_names = tuple(header["rater_names"])
-        self.map_names = tuple(header["maps"])
+        self.class_names: tuple[str, ...] = tuple(header["class_names"])
+        self.rater_names: tuple[str, ...] = tuple(header["rater_names"])
+        self.map_names: tuple[str, ...] = tuple(header["maps"])
         self.shape: Zyx = zyx(header["shape"])
         self.chunk: Zyx = zyx(header["chunk"])
         self.voxel_size = tuple(float(v) for v in header["voxel_size"])
@@ -96,58 +100,39 @@ class PredictionStore:
         rater_names: Sequence[str] = (),
         maps: Sequence[str] = MAPS,
     ) -> Self:
-        """Make an empty store.
+        """Make an empty store; it appears when it is complete.
 
         Parameters
         ----------
         shape, chunk
-            zyx; blocks are whole chunks, and a chunk must hold whole cells of the
-            coarsest level.
+            zyx; blocks are whole chunks.
+        rater_names
+            Fewer than two are none.
         maps
             Names out of :data:`napari_unetseg.config.MAPS`.
+
+        Raises
+        ------
+        DiskFullError, ReadOnlyError
+            If it cannot be written.
         """
         path = Path(path)
         raters = tuple(rater_names) if len(rater_names) >= 2 else ()
-        factors = level_factors(shape, voxel_size)
-        owned = [
-            f for f in factors if not any(c % k for c, k in zip(chunk, f, strict=True))
-        ]
-        common: dict[str, Any] = {
-            # A level whose cells reach beyond a chunk would be written by two blocks.
-            "n_levels": len(owned),
-            "shape": shape, "dtype": "uint8", "chunk": chunk, "voxel_size": voxel_size,
-            "unit": unit, "coarse_chunks": "halved", "compressor": "labels",
-        }  # fmt: skip
         header: Any = {
             "class_names": list(class_names), "rater_names": list(raters),
             "maps": list(maps), "shape": list(shape), "chunk": list(chunk),
             "voxel_size": list(voxel_size), "unit": unit,
         }  # fmt: skip
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         with explained_writing("the prediction", path):
+            shutil.rmtree(partial, ignore_errors=True)
             path.parent.mkdir(parents=True, exist_ok=True)
-            zarr.create_group(path)
-            probability = path / PROBABILITY
-            create_image(
-                probability,
-                n_channels=len(class_names),
-                channel_names=class_names,
-                **common,
-            )
-            labels = probability / "labels" / "prediction"
-            create_image(labels, label_of="../../", **common)
-            register_labels(probability, "prediction")
-            for name in maps:
-                create_image(path / name, **common)
-            if raters:
-                create_image(
-                    path / RATER_LABELS,
-                    n_channels=len(raters),
-                    channel_names=raters,
-                    label_of="../probability",
-                    **common,
-                )
-            # The header comes last: a store without it was never finished.
-            zarr.open_group(path, mode="r+").attrs.update({_HEADER: header})
+            try:
+                zarr.create_group(partial, attributes={_HEADER: header})
+                _create_images(partial, header)
+                partial.rename(path)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
         return cls(path, "r+")
 
     @classmethod
@@ -168,14 +153,11 @@ class PredictionStore:
 
     @staticmethod
     def exists(path: Path | str) -> bool:
-        """Whether there is a finished store at a path."""
-        path = Path(path)
-        return is_zarr(path) and _HEADER in attributes_of(
-            zarr.open_group(path, mode="r")
-        )
+        """Whether there is a store at a path."""
+        return is_zarr(path) and _header_of(Path(path)) is not None
 
     def write(self, block: Block, prediction: BlockPrediction) -> None:
-        """Write what was predicted for a block, on all levels.
+        """Write what was predicted for a block, on all levels; one thread at a time.
 
         Raises
         ------
@@ -210,7 +192,10 @@ class PredictionStore:
         return self._read(RATER_LABELS, box)
 
     def levels(self, name: str) -> list[zarr.Array[Any]]:
-        """Return the arrays of ``labels``, ``probability``, a map, ``rater_labels``."""
+        """Return the arrays of ``labels``, ``probability``, a map, ``rater_labels``.
+
+        The finest comes first.
+        """
         group = self._group(name)
         return [cast("zarr.Array[Any]", group[info.path]) for info in self.infos(name)]
 
@@ -222,6 +207,10 @@ class PredictionStore:
         """Return the voxel size of each level, zyx."""
         return [info.voxel_size for info in self.infos(name)]
 
+    def translations(self, name: str) -> list[tuple[float, float, float]]:
+        """Return the physical place of each level's first voxel, zyx."""
+        return [info.translation for info in self.infos(name)]
+
     def _read(self, name: str, box: Box) -> np.ndarray:
         finest = cast("zarr.Array[Any]", self._group(name)["0"])
         return np.asarray(finest[(..., *box.slices)])
@@ -231,6 +220,44 @@ class PredictionStore:
             path = self.path / _place(name)
             self._groups[name] = zarr.open_group(path, mode=self._mode)
         return self._groups[name]
+
+
+def _create_images(path: Path, header: dict[str, Any]) -> None:
+    """Make the images of a store, all with the same levels and chunks."""
+    common: dict[str, Any] = {
+        "shape": zyx(header["shape"]), "chunk": zyx(header["chunk"]), "dtype": "uint8",
+        "voxel_size": header["voxel_size"], "unit": header["unit"],
+        "compressor": "labels",
+    }  # fmt: skip
+    levels = level_factors(common["shape"], common["voxel_size"])
+    # The cells of each level lie inside one chunk, so that they belong to one block.
+    owned = [f for f in levels if _divides(f, common["chunk"])]
+    common["n_levels"] = len(owned)
+    classes, raters = header["class_names"], header["rater_names"]
+    probability = path / PROBABILITY
+    create_image(probability, n_channels=len(classes), channel_names=classes, **common)
+    labels = probability / "labels" / "prediction"
+    create_image(labels, label_of="../../", **common)
+    register_labels(probability, "prediction")
+    for name in header["maps"]:
+        create_image(path / name, **common)
+    if raters:
+        create_image(
+            path / RATER_LABELS,
+            n_channels=len(raters),
+            channel_names=raters,
+            label_of="../probability",
+            **common,
+        )
+
+
+def _divides(factor: Zyx, chunk: Zyx) -> bool:
+    return not any(c % f for c, f in zip(chunk, factor, strict=True))
+
+
+def _header_of(path: Path) -> dict[str, Any] | None:
+    header = attributes_of(zarr.open_group(path, mode="r")).get(_HEADER)
+    return header if isinstance(header, dict) else None
 
 
 def _place(name: str) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +11,21 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 import zarr
 
-from napari_unetseg.data.nodes import attributes_of, is_zarr, open_node
+from napari_unetseg.data.chunks import (
+    ChunkIndex,
+    absent_chunks,
+    chunk_box,
+    chunk_channels,
+    chunk_indices,
+    holds_any_chunk,
+)
+from napari_unetseg.data.nodes import attributes_of, is_zarr, open_image
 from napari_unetseg.data.ome_metadata import ImageInfo, Level, read_image
 from napari_unetseg.errors import (
     MetadataError,
     MissingChunkError,
     UnsupportedFormatError,
+    VolumeError,
     VoxelValueError,
 )
 from napari_unetseg.geometry import Box, Zyx, zyx
@@ -152,9 +160,13 @@ class Volume:
         ------
         MissingChunkError
             If a chunk is lost.
+        VolumeError
+            If a chunk is damaged.
         VoxelValueError
             If voxels are NaN or infinite.
         """
+        if not Box.whole(self.levels[level].shape).contains(box):
+            raise ValueError(f"{box} is not inside {self.name}, level {level}")
         if missing == "fail":
             self._check_chunks(box, level)
         voxels = self._stored(box, level)
@@ -167,26 +179,22 @@ class Volume:
             )
         return voxels
 
-    def missing_chunks(self, box: Box, level: int = 0) -> list[tuple[int, ...]]:
+    def missing_chunks(self, box: Box, level: int = 0) -> list[ChunkIndex]:
         """Return the indices of the chunks of a box that are not on disk."""
         array = self._arrays[level]
-        return [
-            index for index in self._chunks_of(box, level) if not _exists(array, index)
-        ]
+        indices = chunk_indices(array, self.axes, box, self.time_point)
+        return absent_chunks(array, indices)
 
     @cached_property
     def _arrays(self) -> list[zarr.Array[Any]]:
-        node = open_node(self.uri)
+        node = open_image(self.uri)
         if isinstance(node, zarr.Array):
             return [node]
-        if self.levels[0].path not in node:  # images inside a bioformats2raw group
-            node = cast("zarr.Group", node["0"])
         return [cast("zarr.Array[Any]", node[level.path]) for level in self.levels]
 
     @cached_property
     def _is_complete(self) -> bool:
-        node = open_node(self.uri)
-        return bool(attributes_of(node).get(COMPLETE, False))
+        return bool(attributes_of(open_image(self.uri)).get(COMPLETE, False))
 
     def _check_time_point(self) -> None:
         n_times = self.array(0).shape[self.axes.index("t")] if "t" in self.axes else 1
@@ -205,33 +213,35 @@ class Volume:
     def _stored(
         self, box: Box, level: int, channels: slice = slice(None)
     ) -> np.ndarray:
-        voxels = np.asarray(self._arrays[level][self._index(box.slices, channels)])
+        index = self._index(box.slices, channels)
+        try:
+            voxels = np.asarray(self._arrays[level][index])
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise VolumeError(
+                f"The volume {self.name} has a damaged chunk, level "
+                f"{self.levels[level].path} cannot be read at {box}",
+                do="Restore it from the source of the volume.",
+            ) from error
         if "c" not in self.axes:
             voxels = voxels[np.newaxis]
         return voxels.reshape(voxels.shape[0], *box.shape)
 
-    def _chunks_of(self, box: Box, level: int) -> Iterator[tuple[int, ...]]:
-        """Yield the indices, over the axes on disk, of the chunks a box touches."""
-        array = self._arrays[level]
-        chunk = dict(zip(self.axes, array.chunks, strict=True))
-        ranges = {"t": [self.time_point // chunk.get("t", 1)]}
-        ranges["c"] = list(range(-(-self.n_channels // chunk.get("c", 1))))
-        for axis, start, stop in zip("zyx", box.start, box.stop, strict=True):
-            size = chunk.get(axis, 1)
-            ranges[axis] = list(range(start // size, -(-stop // size)))
-        yield from itertools.product(*(ranges[axis] for axis in self.axes))
-
     def _check_chunks(self, box: Box, level: int) -> None:
-        absent = self.missing_chunks(box, level)
+        array = self._arrays[level]
+        wanted = chunk_indices(array, self.axes, box, self.time_point)
+        absent = absent_chunks(array, wanted)
+        has_neighbours = len(absent) < len(wanted)
         for index in absent:
-            if self._is_lost(index, level):
+            if self._is_lost(index, level, has_neighbours):
                 raise MissingChunkError(
                     f"The volume {self.name} has lost a chunk, number "
-                    f"{'.'.join(map(str, index))} of level {self.levels[level].path}",
-                    do="Restore it, or choose that missing chunks are empty space.",
+                    f"{'.'.join(map(str, index))} of level "
+                    f"{self.levels[level].path or '0'}",
+                    do="Restore it, or choose that missing chunks are empty if "
+                    "whoever wrote the volume leaves out empty ones.",
                 )
 
-    def _is_lost(self, index: tuple[int, ...], level: int) -> bool:
+    def _is_lost(self, index: ChunkIndex, level: int, has_neighbours: bool) -> bool:
         """Whether an absent chunk should be there; zarr leaves out empty ones."""
         if self._is_complete:
             return True
@@ -239,33 +249,37 @@ class Volume:
             return False
         if len(self.levels) > 1:
             return self._coarser_says_filled(index)
-        return self._writes_empty_chunks
+        return has_neighbours or self._holds_anything
 
     @cached_property
-    def _writes_empty_chunks(self) -> bool:
-        """Whether anything was written at all; then a gap is suspicious."""
-        array = self._arrays[0]
-        grid = [-(-n // c) for n, c in zip(array.shape, array.chunks, strict=True)]
-        corners = itertools.product(*({0, n // 2, n - 1} for n in grid))
-        return any(_exists(array, index) for index in corners)
+    def _holds_anything(self) -> bool:
+        return holds_any_chunk(self._arrays[0])
 
-    def _coarser_says_filled(self, index: tuple[int, ...]) -> bool:
+    def _coarser_says_filled(self, index: ChunkIndex) -> bool:
         array = self._arrays[0]
-        by_axis = dict(zip(self.axes, index, strict=True))
-        chunk = dict(zip(self.axes, array.chunks, strict=True))
-        start = zyx(by_axis.get(a, 0) * chunk.get(a, 1) for a in "zyx")
-        stop = zyx(s + chunk.get(a, 1) for s, a in zip(start, "zyx", strict=True))
-        fine = Box(start, stop).clipped(self.shape)
-        coarse = self.levels[1].shape
-        ratio = [round(n / m) for n, m in zip(self.shape, coarse, strict=True)]
+        fine, coarse = self.levels[:2]
+        box = chunk_box(array, self.axes, index)
+        ratio = [
+            max(1.0, b / a)
+            for a, b in zip(fine.voxel_size, coarse.voxel_size, strict=True)
+        ]
+        # Cells that reach into a neighbour say nothing about this chunk.
         inside = Box(
-            zyx(-(-a // r) for a, r in zip(fine.start, ratio, strict=True)),
-            zyx(b // r for b, r in zip(fine.stop, ratio, strict=True)),
-        )
+            zyx(math.ceil(a / r) for a, r in zip(box.start, ratio, strict=True)),
+            zyx(
+                math.ceil(b / r) if b == n else int(b / r)
+                for b, r, n in zip(box.stop, ratio, self.shape, strict=True)
+            ),
+        ).clipped(coarse.shape)
         if inside.is_empty:
             return False
-        voxels = self._stored(inside, 1)
-        return bool((voxels != (array.fill_value or 0)).any())
+        channels = chunk_channels(array, self.axes, index)
+        voxels = self._stored(inside, 1, channels)
+        empty = array.fill_value if array.fill_value is not None else 0
+        differs = voxels != empty
+        if voxels.dtype.kind == "f":
+            differs &= np.isfinite(voxels)
+        return bool(differs.any())
 
 
 @dataclass(frozen=True)
@@ -299,57 +313,36 @@ class LazyLevel:
         return self.volume.dtype
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        index = index if isinstance(index, tuple) else (index,)
-        full = _expanded(index, self.ndim)
-        bounds = [
-            slice(i, i + 1) if isinstance(i, int | np.integer) else slice(*i.indices(n))
-            for i, n in zip(full, self.shape, strict=True)
-        ]
-        plain = [slice(b.start, b.stop) for b in bounds]
+        """Return voxels; whole numbers and slices with positive steps."""
+        items = _expanded(index if isinstance(index, tuple) else (index,), self.ndim)
+        spans: list[slice] = []
+        rest: list[slice | int] = []
+        for item, length in zip(items, self.shape, strict=True):
+            if isinstance(item, slice):
+                start, stop, step = item.indices(length)
+                if step < 1:
+                    raise IndexError("a volume is read forwards: steps are positive")
+                spans.append(slice(start, max(start, stop)))
+                rest.append(slice(None, None, step))
+            else:
+                at = range(length)[int(item)]
+                spans.append(slice(at, at + 1))
+                rest.append(0)
         many = self.ndim == 4
         voxels = self.volume._stored(  # noqa: SLF001 (one module, one thing)
-            Box.from_slices(plain[-3:]), self.level, plain[0] if many else slice(None)
+            Box.from_slices(spans[-3:]), self.level, spans[0] if many else slice(None)
         )
-        stepped = [slice(None, None, b.step) for b in bounds]
-        voxels = voxels[tuple(stepped)] if many else voxels[0][tuple(stepped)]
-        dropped = tuple(0 if isinstance(i, int | np.integer) else slice(None)
-                        for i in full)  # fmt: skip
-        return voxels[dropped]
+        return (voxels if many else voxels[0])[tuple(rest)]
 
 
 def _expanded(index: tuple[Any, ...], ndim: int) -> list[Any]:
-    items: list[Any] = []
-    for item in index:
-        if item is Ellipsis:
-            items += [slice(None)] * (ndim - len(index) + 1)
-        else:
-            items.append(item)
-    return items + [slice(None)] * (ndim - len(items))
-
-
-def _exists(array: zarr.Array[Any], index: tuple[int, ...]) -> bool:
-    """Whether the chunk, or the shard that holds it, is on disk."""
-    if array.shards is not None:
-        index = tuple(
-            i * c // s
-            for i, c, s in zip(index, array.chunks, array.shards, strict=True)
-        )
-    key = array.metadata.encode_chunk_key(index)
-    path = array.store_path / key
-    from zarr.core.sync import sync
-
-    return bool(sync(path.exists()))
+    """Return one item per axis, an ellipsis and left-out axes spelled out."""
+    if not any(item is Ellipsis for item in index):
+        index = (*index, Ellipsis)
+    at = next(n for n, item in enumerate(index) if item is Ellipsis)
+    middle = [slice(None)] * (ndim - len(index) + 1)
+    return [*index[:at], *middle, *index[at + 1 :]]
 
 
 def _reopen(uri: str, time_point: int) -> Volume:
     return Volume.open(uri, time_point=time_point)
-
-
-def size_text(n_bytes: int) -> str:
-    """Return a size as people write it, e.g. ``"1.2 GB"``."""
-    size = float(n_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

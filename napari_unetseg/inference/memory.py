@@ -11,7 +11,7 @@ from napari_unetseg.geometry import BlockGrid, Zyx, zyx
 
 # A block of about so many read voxels takes a second or two on two cores: small enough
 # that the window fills while one looks, large enough that the halo does not dominate.
-COMFORTABLE_READ = 64 * 192 * 192
+COMFORTABLE_READ = 2**21
 FALLBACK_BYTES = 2 * 2**30
 MAX_CHUNK = (32, 64, 64)
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_unetseg.data.corrections import UNSET
+
+BENDS = 0.3  # share of patches that are bent
+ANGLE = math.radians(20)
+BEND = 0.04  # of half the patch
+BEND_CELLS = 5
 
 
 def augment(
     image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a mirrored, turned and differently lit patch.
+    """Return a mirrored, turned, bent and differently lit patch.
 
     Parameters
     ----------
@@ -24,7 +36,51 @@ def augment(
         turns = int(rng.integers(4))
         image = np.rot90(image, turns, (-2, -1))
         labels = np.rot90(labels, turns, (-2, -1))
+    if rng.random() < BENDS:
+        image, labels = bend(image, labels, rng)
     return _relit(np.ascontiguousarray(image), rng), np.ascontiguousarray(labels)
+
+
+def bend(
+    image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn and bend a patch in the plane, all sections alike.
+
+    Sections are channels of one plane to the sampler: much cheaper than in space.
+    What comes from outside the patch is mirrored, and has no labels.
+    """
+    grid = _bent_grid(image.shape[-2], image.shape[-1], rng)
+    bent = _sample(image, grid, "bilinear", "reflection").astype(np.float32)
+    # Outside becomes 0, so labels are shifted to make that mean "nothing is known".
+    shifted = labels.astype(np.float32) - UNSET
+    moved = _sample(shifted, grid, "nearest", "zeros") + UNSET
+    return bent, np.rint(moved).astype(np.uint8)
+
+
+def _bent_grid(height: int, width: int, rng: np.random.Generator) -> Tensor:
+    angle = rng.uniform(-ANGLE, ANGLE)
+    ratio = width / height
+    turn = torch.tensor(
+        [
+            [math.cos(angle), -math.sin(angle) / ratio, 0.0],
+            [math.sin(angle) * ratio, math.cos(angle), 0.0],
+        ]
+    )
+    grid = functional.affine_grid(turn[None], [1, 1, height, width], False)
+    coarse = torch.from_numpy(
+        rng.normal(0, BEND, (1, 2, BEND_CELLS, BEND_CELLS)).astype(np.float32)
+    )
+    smooth = functional.interpolate(coarse, (height, width), mode="bicubic")
+    return grid + smooth.movedim(1, -1)
+
+
+def _sample(planes: np.ndarray, grid: Tensor, mode: str, outside: str) -> np.ndarray:
+    flat = torch.from_numpy(
+        np.ascontiguousarray(planes).reshape(1, -1, *planes.shape[-2:])
+    )
+    sampled = functional.grid_sample(flat, grid, mode, outside, align_corners=False)
+    moved: np.ndarray = sampled.numpy().reshape(planes.shape)
+    return moved
 
 
 def _relit(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

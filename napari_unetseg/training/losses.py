@@ -1,12 +1,48 @@
-"""Losses that look at labelled voxels only."""
+"""Losses that look at labelled voxels only, and the parent's voice where none are.
+
+A target says how sure each class is: (batch, class, z, y, x), 1 for one class where
+everybody agrees, shares where raters differ, 0 for all classes where nothing is known.
+"""
 
 from __future__ import annotations
 
+import copy
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_unetseg.models.unet import Output, UNet
+
 IGNORE = 255
+CONFIDENT = 0.9  # of the parent, for its word to count
+TEMPERATURE = 2.0
+DISTILLATION = 0.5
+PULL = 1e-3
+
+
+def one_hot(ids: Tensor, n_classes: int) -> Tensor:
+    """Return class ids (batch, z, y, x) as a target; ``IGNORE`` becomes nothing."""
+    known = ids != IGNORE
+    hot = functional.one_hot(torch.where(known, ids, 0), n_classes)
+    return (hot * known[..., None]).movedim(-1, 1).float()
+
+
+def consensus_target(everybody: Tensor, raters: Tensor, n_classes: int) -> Tensor:
+    """Return the mean of the raters, and everybody's word where no rater said anything.
+
+    Parameters
+    ----------
+    everybody, raters
+        Class ids (batch, z, y, x) and (batch, rater, z, y, x).
+    """
+    if raters.shape[1] == 0:
+        return one_hot(everybody, n_classes)
+    votes = torch.stack([one_hot(ids, n_classes) for ids in raters.unbind(1)]).sum(0)
+    n_votes = votes.sum(1, keepdim=True)
+    return torch.where(
+        n_votes > 0, votes / n_votes.clamp(min=1), one_hot(everybody, n_classes)
+    )
 
 
 def masked_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -21,48 +57,100 @@ def masked_loss(logits: Tensor, target: Tensor) -> Tensor:
     logits
         (batch, class, z, y, x); class 0 is background.
     target
-        Class ids (batch, z, y, x), int64; ``IGNORE`` where nothing is known.
+        Shares of the classes, of the same shape; 0 where nothing is known.
 
     Returns
     -------
     Tensor
         A scalar; 0 if nothing is labelled.
     """
-    known = target != IGNORE
+    known = target.sum(1) > 0
     if not bool(known.any()):
         return logits.sum() * 0.0
-    logits = logits.float()
-    n_classes = logits.shape[1]
-    ids = target[known]
-    counts = torch.bincount(ids, minlength=n_classes).float()
-    weight = torch.where(counts > 0, counts.clamp(min=1.0).rsqrt(), 0.0)
-    weight = weight * (counts > 0).sum() / weight.sum()
-    flat = logits.movedim(1, -1)[known]
-    entropy = functional.cross_entropy(flat, ids, weight=weight)
-    return entropy + _soft_dice_loss(flat, ids, counts > 0)
+    said = target.movedim(1, -1)[known]
+    log_share = logits.float().movedim(1, -1)[known].log_softmax(1)
+    counts = said.sum(0)
+    present = counts > 0
+    weight = torch.where(present, counts.clamp(min=1.0).rsqrt(), 0.0)
+    weighted = said * weight
+    entropy = -(weighted * log_share).sum() / weighted.sum()
+    return entropy + _soft_dice_loss(log_share.exp(), said)[present].mean()
+
+
+def _soft_dice_loss(share: Tensor, said: Tensor) -> Tensor:
+    """Return 1 − Dice per class.
+
+    With shares of raters the product of the usual soft Dice would be largest for a
+    hard answer; the minimum is largest for the same shares, and equal for hard labels.
+    """
+    both = torch.minimum(share, said).sum(0)
+    size = share.sum(0) + said.sum(0)
+    return 1 - (2 * both + 1) / (size + 1)
 
 
 def deep_loss(aux: list[Tensor], target: Tensor) -> Tensor:
     """Return the loss of coarser scales, each half the weight of the one before."""
-    total = target.new_zeros((), dtype=torch.float32)
+    total = target.new_zeros(())
     for number, logits in enumerate(aux, start=1):
         total = total + 0.5**number * masked_loss(logits, _coarser(target, logits))
     return total
 
 
-def _soft_dice_loss(flat: Tensor, ids: Tensor, present: Tensor) -> Tensor:
-    """Return 1 − mean Dice of the classes that are present (Milletari et al. 2016)."""
-    probability = torch.softmax(flat, dim=1)
-    one_hot = functional.one_hot(ids, flat.shape[1]).float()
-    both = (probability * one_hot).sum(0)
-    size = probability.sum(0) + one_hot.sum(0)
-    dice = (2 * both + 1) / (size + 1)
-    return 1 - dice[present].mean()
-
-
 def _coarser(target: Tensor, logits: Tensor) -> Tensor:
-    """Return the target on a coarser grid: the voxel nearest to each cell's middle."""
-    resized = functional.interpolate(
-        target[:, None].float(), size=logits.shape[2:], mode="nearest-exact"
-    )
-    return resized[:, 0].long()
+    """Return the shares among the labelled voxels of each coarser cell.
+
+    A single labelled section must not fall between the cells, as it would if one
+    voxel were taken of each.
+    """
+    shape = (logits.shape[2], logits.shape[3], logits.shape[4])
+    pooled = functional.adaptive_avg_pool3d(target, shape)
+    return pooled / pooled.sum(1, keepdim=True).clamp(min=1e-6)
+
+
+class Parent:
+    """The network that a fine-tuning began with: it must not be forgotten.
+
+    Where nothing is labelled and it was sure, its answer is kept (distillation); its
+    convolutions hold on to those of the child (L2-SP). Norms and heads are free.
+    """
+
+    def __init__(self, network: UNet) -> None:
+        self._network = copy.deepcopy(network).eval().requires_grad_(False)
+        self._anchors = {
+            name: value
+            for name, value in self._network.named_parameters()
+            if value.ndim == 5 and not name.startswith("heads")
+        }
+
+    def pull(self, child: nn.Module) -> Tensor:
+        """Return half the squared distance of the convolutions, weighted."""
+        parts = [
+            (value - self._anchors[name]).square().sum()
+            for name, value in child.named_parameters()
+            if name in self._anchors
+        ]
+        return 0.5 * PULL * torch.stack(parts).sum()
+
+    def distillation(self, image: Tensor, child: Output, target: Tensor) -> Tensor:
+        """Return how far the child has left the parent where nothing is labelled."""
+        with torch.no_grad():
+            parent = self._network(image)
+        free = target.sum(1) == 0
+        loss = _divergence(child.consensus, parent.consensus, free)
+        if child.raters is not None:
+            pairs = zip(child.raters.unbind(1), parent.raters.unbind(1), strict=True)
+            parts = [_divergence(mine, yours, free) for mine, yours in pairs]
+            loss = loss + torch.stack(parts).mean()
+        return DISTILLATION * loss
+
+
+def _divergence(child: Tensor, parent: Tensor, free: Tensor) -> Tensor:
+    """Return T²·KL(parent ‖ child) over unlabelled voxels where the parent is sure."""
+    parent = parent.float()
+    sure = free & (parent.softmax(1).amax(1) >= CONFIDENT)
+    if not bool(sure.any()):
+        return child.sum() * 0.0
+    mine = (child.float().movedim(1, -1)[sure] / TEMPERATURE).log_softmax(1)
+    yours = (parent.movedim(1, -1)[sure] / TEMPERATURE).log_softmax(1)
+    divergence = functional.kl_div(mine, yours, reduction="batchmean", log_target=True)
+    return TEMPERATURE**2 * divergence

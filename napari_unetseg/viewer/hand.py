@@ -77,11 +77,17 @@ class Hand:
         QTest.mouseRelease(self.canvas, _LEFT, modifiers, pixels[-1])
         self.rest()
 
-    def press(self, key: Qt.Key, modifiers: Qt.KeyboardModifier = _PLAIN) -> None:
+    def press(
+        self,
+        key: Qt.Key,
+        modifiers: Qt.KeyboardModifier = _PLAIN,
+        *,
+        pause_ms: int = SETTLE_MS,
+    ) -> None:
         """Type a key while the canvas has the focus."""
         self.canvas.setFocus()
         QTest.keyClick(self.canvas, key, modifiers)
-        self.rest()
+        self.rest(pause_ms)
 
     def push(self, widget: QWidget) -> None:
         """Click in the middle of a button or another control."""

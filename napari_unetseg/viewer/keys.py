@@ -200,7 +200,7 @@ class BoundKeys:
             for key, arguments in row.bindings()
         }
         for key, action in self._bindings.items():
-            viewer.bind_key(key, partial(_run, action), overwrite=True)
+            viewer.bind_key(key, _on_viewer(action), overwrite=True)
         self._layers.changed.connect(self._bind_layer)
         self._bind_layer()
 
@@ -215,9 +215,7 @@ class BoundKeys:
         if layer is None:
             return
         for key, action in self._bindings.items():
-            layer.bind_key(
-                key, partial(_run_or_fall_through, action, key), overwrite=True
-            )
+            layer.bind_key(key, _on_layer(action, key), overwrite=True)
 
 
 def bind_keys(viewer: Viewer, window: MainWidget) -> BoundKeys:
@@ -225,16 +223,24 @@ def bind_keys(viewer: Viewer, window: MainWidget) -> BoundKeys:
     return BoundKeys(viewer, window)
 
 
-def _run(action: Callable[[], object], viewer: Viewer) -> None:
-    action()
+# napari asks the functions in a keymap for their names: partial objects have none.
 
 
-def _run_or_fall_through(
-    action: Callable[[], object], key: str, layer: EditableLabels
-) -> None:
+def _on_viewer(action: Callable[[], object]) -> Callable[[Viewer], None]:
+    def run(viewer: Viewer) -> None:
+        action()
+
+    return run
+
+
+def _on_layer(
+    action: Callable[[], object], key: str
+) -> Callable[[EditableLabels], None]:
     """Do what the key does here; if there is nothing to do, what napari does."""
-    if action() is not False:
-        return
     napari_action = Labels.class_keymap.get(KeyBinding.validate(key))
-    if callable(napari_action):
-        napari_action(layer)
+
+    def run(layer: EditableLabels) -> None:
+        if action() is False and callable(napari_action):
+            napari_action(layer)
+
+    return run

@@ -222,6 +222,7 @@ class SessionLayers:
         self._show_store()
         self._viewer.reset_view()
         self._opened.window.follow()
+        self._on_window()
         self._viewer.layers.selection.active = self._opened.window.layer
         self.changed.emit()
 

@@ -132,7 +132,7 @@ def test_enter_and_escape_answer_a_preview(
 ) -> None:
     answers: list[str] = []
     preview = SimpleNamespace()
-    monkeypatch.setattr(type(session), "preview", preview)
+    monkeypatch.setattr(type(session), "preview", preview, raising=False)
     monkeypatch.setattr(session, "accept_preview", lambda: answers.append("accept"))
     monkeypatch.setattr(session, "drop_preview", lambda: answers.append("drop"))
     monkeypatch.setattr(session, "rescale_preview", answers.append)

@@ -41,7 +41,7 @@ def make_store(session: Session, monkeypatch: pytest.MonkeyPatch) -> PredictionS
         maps=MAPS,
     )
     write(store, Box.whole(shape))
-    monkeypatch.setattr(type(session), "predictions", store)
+    monkeypatch.setattr(type(project), "predictions", lambda *_: store)
     return store
 
 

@@ -1,0 +1,211 @@
+"""Connected objects of a volume that is larger than memory.
+
+Three passes over tiles; only lists of objects stay in memory::
+
+    1  label each tile by itself     ids 1 2 3 │ 4 5 │ …   provisional, on disk
+    2  look at the seams             2 ~ 4  (touching voxels of one class)
+    3  join, drop the small, number  2, 4 → 1              applied while reading
+
+Voxels touch if they share a face, an edge or a corner (26 neighbours), and belong
+together only within a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from skimage.measure import label
+from zarr.codecs import ZstdCodec
+
+from napari_unetseg.data.steps import Steps
+from napari_unetseg.errors import ExportError
+from napari_unetseg.geometry import Box, Zyx, zyx
+
+_CHUNK = (32, 128, 128)
+_MOST = 2**32 - 2
+
+ReadLabels = Callable[[Box], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Components:
+    """The objects of a volume, numbered 1, 2, … in reading order.
+
+    Attributes
+    ----------
+    n_objects
+        How many there are.
+    class_of
+        Object id → class id, uint8; 0 → 0.
+    sizes
+        Object id → number of voxels; 0 → 0.
+    """
+
+    n_objects: int
+    class_of: np.ndarray
+    sizes: np.ndarray
+    _provisional: zarr.Array[Any]
+    _final: np.ndarray
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return object ids, uint32 zyx."""
+        ids: np.ndarray = self._final[np.asarray(self._provisional[box.slices])]
+        return ids
+
+    def read_classes(self, box: Box) -> np.ndarray:
+        """Return the classes of the objects, uint8 zyx; those dropped are gone."""
+        classes: np.ndarray = self.class_of[self.read(box)]
+        return classes
+
+
+def find_components(
+    read: ReadLabels,
+    shape: Zyx,
+    scratch: Path,
+    steps: Steps,
+    *,
+    tile: Zyx,
+    min_voxels: int = 0,
+) -> Components:
+    """Find the objects of a volume of class ids.
+
+    Parameters
+    ----------
+    read
+        Gives class ids, uint8 zyx, of a box; asked once for every voxel, so that labels
+        that change meanwhile do no harm.
+    scratch
+        Folder for provisional ids; the caller removes it when the objects are read.
+    steps
+        Takes two steps per tile.
+    tile
+        What is labelled at a time, zyx.
+    min_voxels
+        Smaller objects are dropped.
+
+    Raises
+    ------
+    Cancelled
+        If somebody asked to stop.
+    ExportError
+        If there are more objects than 32 bits can number.
+    """
+    provisional = zarr.create_array(
+        scratch,
+        shape=shape,
+        chunks=zyx(min(c, n) for c, n in zip(_CHUNK, shape, strict=True)),
+        dtype="uint32",
+        fill_value=0,
+        compressors=ZstdCodec(level=1),
+    )
+    tiles = [cell.clipped(shape) for cell in Box.whole(shape).cells(tile)]
+    classes, sizes = _label_tiles(read, provisional, tiles, steps)
+    pairs = np.concatenate(
+        [np.empty((0, 2), np.uint32), *_seams(provisional, tiles, classes, steps)]
+    )
+    return _joined(provisional, classes, sizes, pairs, min_voxels)
+
+
+def _label_tiles(
+    read: ReadLabels, provisional: zarr.Array[Any], tiles: list[Box], steps: Steps
+) -> tuple[np.ndarray, np.ndarray]:
+    """Number the objects of each tile; return class and size by provisional id."""
+    classes, sizes = [np.zeros(1, np.uint8)], [np.zeros(1, np.int64)]
+    offset = 0
+    for box in tiles:
+        steps.check()
+        values = read(box)
+        ids, n_found = label(values, background=0, connectivity=3, return_num=True)
+        if n_found:
+            class_of = np.zeros(n_found + 1, np.uint8)
+            class_of[ids] = values
+            classes.append(class_of[1:])
+            sizes.append(np.bincount(ids.ravel(), minlength=n_found + 1)[1:])
+            if offset + n_found > _MOST:
+                raise ExportError(
+                    "There are more objects than can be numbered",
+                    expected=f"at most {_MOST:,}",
+                    do="Export classes, or a part of the volume.",
+                )
+            shifted = ids.astype(np.uint32)
+            shifted[shifted > 0] += np.uint32(offset)
+            provisional[box.slices] = shifted
+            offset += n_found
+        steps.done("finding objects")
+    return np.concatenate(classes), np.concatenate(sizes)
+
+
+def _seams(
+    provisional: zarr.Array[Any],
+    tiles: list[Box],
+    classes: np.ndarray,
+    steps: Steps,
+) -> Iterator[np.ndarray]:
+    """Yield pairs of provisional ids that touch across a tile's low faces."""
+    for box in tiles:
+        steps.check()
+        for axis in range(3):
+            if box.start[axis] > 0:
+                yield _touching(provisional, box, axis, classes)
+        steps.done("joining objects")
+
+
+def _touching(
+    provisional: zarr.Array[Any], tile: Box, axis: int, classes: np.ndarray
+) -> np.ndarray:
+    along = [int(number == axis) for number in range(3)]
+    last = [(n - 1) * a for n, a in zip(tile.shape, along, strict=True)]
+    face = tile.intersection(tile.shifted([-n for n in last]))
+    behind = face.shifted([-a for a in along]).grown([1 - a for a in along])
+    inside = behind.clipped(provisional.shape)
+    here = np.asarray(provisional[face.slices]).squeeze(axis)
+    there = np.zeros(behind.shape, np.uint32)
+    there[inside.relative_to(behind).slices] = provisional[inside.slices]
+    there = there.squeeze(axis)
+    n, m = here.shape
+    found = [np.empty(0, np.uint64)]
+    for i, j in product(range(3), repeat=2):
+        other = there[i : i + n, j : j + m]
+        touch = (here > 0) & (other > 0)
+        a, b = here[touch], other[touch]
+        same = classes[a] == classes[b]
+        found.append(np.unique(a[same].astype(np.uint64) << np.uint64(32) | b[same]))
+    pairs = np.unique(np.concatenate(found))
+    low = pairs & np.uint64(2**32 - 1)
+    return np.stack([pairs >> np.uint64(32), low], axis=1).astype(np.uint32)
+
+
+def _joined(
+    provisional: zarr.Array[Any],
+    classes: np.ndarray,
+    sizes: np.ndarray,
+    pairs: np.ndarray,
+    min_voxels: int,
+) -> Components:
+    n = len(classes)
+    graph = coo_array((np.ones(len(pairs), np.uint8), pairs.T.astype(np.int64)), (n, n))
+    _, group = connected_components(graph, directed=False)
+    # Groups are numbered by their first member, and the background is the first of all.
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))[group]
+    total = np.bincount(rank, weights=sizes).astype(np.int64)
+    kept = total >= max(1, min_voxels)
+    kept[0] = False
+    new_id = np.where(kept, np.cumsum(kept), 0).astype(np.uint32)
+    representative = np.sort(first)
+    zero = np.zeros(1, np.int64)
+    return Components(
+        n_objects=int(kept.sum()),
+        class_of=np.concatenate([zero, classes[representative][kept]]).astype(np.uint8),
+        sizes=np.concatenate([zero, total[kept]]),
+        _provisional=provisional,
+        _final=new_id[rank],
+    )

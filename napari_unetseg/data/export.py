@@ -1,0 +1,367 @@
+"""Labels leave the project: streamed in tiles, whole or not at all.
+
+::
+
+    source.read(tile) ──▶ [ objects, small ones dropped ] ──▶ writer ──▶ renamed
+       class ids              components.py                   OME-Zarr, TIFF, NIfTI, CSV
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+
+from napari_unetseg.config import ExportConfig
+from napari_unetseg.data.classes import ClassInfo
+from napari_unetseg.data.components import Components, find_components
+from napari_unetseg.data.convert import default_chunk
+from napari_unetseg.data.export_target import (
+    ExportedImage,
+    beside,
+    check_target,
+    remove,
+    written_whole,
+)
+from napari_unetseg.data.nifti_export import NiftiWriter, nifti_header
+from napari_unetseg.data.object_table import TableWriter
+from napari_unetseg.data.ome_zarr_export import (
+    OmeZarrWriter,
+    check_writable,
+    image_root,
+    list_labels,
+)
+from napari_unetseg.data.steps import Steps
+from napari_unetseg.data.tiff_export import TiffWriter, object_dtype
+from napari_unetseg.data.volume import Volume
+from napari_unetseg.errors import ExportError
+from napari_unetseg.events import IsCancelled, OnEvent
+from napari_unetseg.geometry import Box, Zyx, zyx
+
+_SUFFIXES = {
+    "ome-zarr": (".zarr",),
+    "tiff": (".tif", ".tiff"),
+    "nifti": (".nii", ".nii.gz"),
+    "csv": (".csv",),
+}
+
+
+class LabelSource(Protocol):
+    """Something that class ids are read from."""
+
+    shape: Zyx
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return class ids, uint8 zyx."""
+        ...
+
+
+class Writer(Protocol):
+    """One format: takes boxes of level 0 in any order, then finishes."""
+
+    def write(self, box: Box, values: np.ndarray) -> None:
+        """Write the values of a box."""
+        ...
+
+    def finish(self, steps: Steps) -> None:
+        """Write what follows from them."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is written where, decided before anything is touched."""
+
+    config: ExportConfig
+    volume: Volume
+    image: ExportedImage
+    target: Path
+    tile: Zyx
+    root: Path | None
+
+    @property
+    def wants_objects(self) -> bool:
+        return self.config.kind == "objects" or self.config.format == "csv"
+
+    @property
+    def needs_components(self) -> bool:
+        return self.wants_objects or self.config.min_voxels > 1
+
+    @property
+    def is_zarr(self) -> bool:
+        return self.config.format in ("ome-zarr", "in-place")
+
+    @property
+    def n_levels(self) -> int | None:
+        """As many levels as the image beside which the labels stand."""
+        n = len(self.volume.levels)
+        whole = self.image.shape == self.volume.shape
+        return n if self.root is not None and whole and n > 1 else None
+
+    @property
+    def tiles(self) -> Iterator[Box]:
+        shape = self.image.shape
+        return (cell.clipped(shape) for cell in Box.whole(shape).cells(self.tile))
+
+    @property
+    def n_steps(self) -> int:
+        n = sum(1 for _ in self.tiles) * (3 if self.needs_components else 1)
+        if self.is_zarr:
+            n += OmeZarrWriter.n_pyramid_steps(self.image, self.n_levels)
+        return n
+
+
+def export_labels(
+    source: LabelSource,
+    *,
+    volume: Volume,
+    classes: Sequence[ClassInfo],
+    config: ExportConfig,
+    on_event: OnEvent,
+    is_cancelled: IsCancelled,
+) -> dict[str, Any]:
+    """Write labels to an open format.
+
+    Parameters
+    ----------
+    source
+        Class ids of the whole volume; every voxel is read once.
+    volume
+        The image that the labels belong to: gives voxel size, origin and unit.
+    config
+        ``kind="objects"`` numbers connected objects of a class; a table always has one
+        row per object.
+
+    Returns
+    -------
+    dict
+        ``format``, ``target``, ``shape``, ``n_objects`` (None for classes),
+        ``voxels_per_class`` and ``seconds``.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written as asked.
+    DiskFullError, ReadOnlyError, Cancelled
+        Nothing half-written is left then.
+    """
+    started = time.monotonic()
+    plan = _plan(source, volume, tuple(classes), config)
+    steps = Steps("export", plan.n_steps, on_event, is_cancelled,
+                  subject=plan.target.name, noun="The export")  # fmt: skip
+    with _scratch(plan.target) as scratch, written_whole(plan.target) as partial:
+        labels = _Labels(plan, source, scratch, steps)
+        writer = _writer(labels.plan, partial, scratch)
+        for box in plan.tiles:
+            steps.check()
+            writer.write(box, labels.read(box))
+            steps.done("writing")
+        writer.finish(steps)
+        steps.check()
+    if plan.root is not None:
+        list_labels(plan.root, config.name)
+    return {
+        "format": config.format,
+        "target": str(plan.target),
+        "shape": list(plan.image.shape),
+        "n_objects": labels.n_objects if plan.wants_objects else None,
+        "voxels_per_class": labels.voxels_per_class,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+class _Labels:
+    """What the writer gets: class ids or object ids of the exported part."""
+
+    def __init__(
+        self, plan: _Plan, source: LabelSource, scratch: Path, steps: Steps
+    ) -> None:
+        self._plan, self._source = plan, source
+        self._counts = np.zeros(256, np.int64)
+        self._components: Components | None = None
+        if plan.needs_components:
+            self._components = find_components(
+                self._source_values,
+                plan.image.shape,
+                scratch / "ids",
+                steps,
+                tile=plan.tile,
+                min_voxels=plan.config.min_voxels,
+            )
+        self.n_objects = self._components.n_objects if self._components else None
+
+    @property
+    def plan(self) -> _Plan:
+        """The plan with what is known only after the objects were counted."""
+        if self._components is None or not self._plan.wants_objects:
+            return self._plan
+        is_tiff = self._plan.config.format == "tiff"
+        dtype = object_dtype(self._components.n_objects) if is_tiff else "uint32"
+        image = replace(
+            self._plan.image,
+            dtype=np.dtype(dtype),
+            class_of_object=self._components.class_of,
+        )
+        return replace(self._plan, image=image)
+
+    @property
+    def voxels_per_class(self) -> dict[str, int]:
+        """Voxels of each class, by its name, without what was dropped."""
+        counts = self._counts
+        if self._components is not None:
+            counts = np.bincount(
+                self._components.class_of, self._components.sizes, 256
+            ).astype(np.int64)
+        return {info.name: int(counts[info.id]) for info in self._plan.image.classes}
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return what is written into a box, zyx."""
+        if self._components is None:
+            values = self._source_values(box)
+            self._counts += np.bincount(values.ravel(), minlength=256)
+            return values
+        if self._plan.wants_objects:
+            return self._components.read(box)
+        return self._components.read_classes(box)
+
+    def _source_values(self, box: Box) -> np.ndarray:
+        return self._source.read(box.shifted(self._plan.image.box.start))
+
+
+def _writer(plan: _Plan, partial: Path, scratch: Path) -> Writer:
+    if plan.config.format == "csv":
+        return TableWriter(partial, plan.image)
+    if plan.config.format == "tiff":
+        return TiffWriter(partial, plan.image)
+    if plan.config.format == "nifti":
+        raw = scratch / "voxels.nii" if plan.target.suffix == ".gz" else None
+        return NiftiWriter(partial, plan.image, raw=raw)
+    in_place = plan.root is not None
+    zarr_format = 2 if in_place and plan.volume.info.version == "0.4" else 3
+    return OmeZarrWriter(
+        partial,
+        plan.image,
+        label_of="../../" if in_place else _way_to(plan.volume.uri, plan.target),
+        zarr_format=cast("Literal[2, 3]", zarr_format),
+        n_levels=plan.n_levels,
+    )
+
+
+def _plan(
+    source: LabelSource,
+    volume: Volume,
+    classes: tuple[ClassInfo, ...],
+    config: ExportConfig,
+) -> _Plan:
+    if zyx(source.shape) != volume.shape:
+        raise ExportError(
+            "The labels do not fit the volume", got=source.shape, expected=volume.shape
+        )
+    box = _part(volume.shape, config.box)
+    in_place = config.format == "in-place"
+    root = image_root(volume) if in_place else None
+    target = _place_beside(root, config.name) if root else _target(volume, config)
+    if root is not None:
+        check_writable(root)
+    kind = "objects" if config.format == "csv" else config.kind
+    chunk = default_chunk(box.shape, volume.voxel_size)
+    finest = volume.levels[0]
+    z, y, x = (
+        t + s * a
+        for t, s, a in zip(
+            finest.translation, finest.voxel_size, box.start, strict=True
+        )
+    )
+    image = ExportedImage(
+        name=config.name,
+        shape=box.shape,
+        dtype=np.dtype("uint8" if kind == "classes" else "uint32"),
+        voxel_size=finest.voxel_size,
+        origin=(z, y, x),
+        unit=volume.unit,
+        classes=classes,
+        kind=kind,
+        chunk=chunk,
+        box=box,
+    )
+    if config.format == "nifti":
+        nifti_header(image)  # says now, not after hours, that a package is missing
+    return _Plan(config, volume, image, target, _tile(chunk), root)
+
+
+def _part(shape: Zyx, wanted: Box | None) -> Box:
+    box = Box.whole(shape) if wanted is None else wanted.clipped(shape)
+    if box.is_empty:
+        raise ExportError(
+            "The chosen part lies outside the volume",
+            got=wanted,
+            expected=f"something inside {Box.whole(shape)}",
+        )
+    return box
+
+
+def _place_beside(root: Path, name: str) -> Path:
+    if not name or name in (".", "..") or any(c in name for c in '/\\:*?"<>|'):
+        raise ExportError(
+            "These labels cannot have this name",
+            got=repr(name),
+            expected="letters, digits, spaces, - or _",
+        )
+    return root / "labels" / name
+
+
+def _target(volume: Volume, config: ExportConfig) -> Path:
+    if config.target is None:
+        raise ExportError(
+            f"An export as {config.format} needs a target",
+            do="Choose a file or folder to write.",
+        )
+    suffixes = _SUFFIXES[config.format]
+    if not config.target.name.lower().endswith(suffixes):
+        raise ExportError(
+            f"The target does not look like {config.format}",
+            got=config.target.name,
+            expected=f"a name that ends in {' or '.join(suffixes)}",
+        )
+    target = config.target.expanduser().absolute()
+    if "://" not in volume.uri:
+        here, image = target.resolve(), Path(volume.uri).resolve()
+        if here == image or here in image.parents or image in here.parents:
+            raise ExportError(
+                "The target lies in the volume itself",
+                got=target,
+                do="Choose another target, or the format in-place.",
+            )
+    check_target(target, overwrite=config.overwrite)
+    return target
+
+
+@contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """Give a folder for what is needed only meanwhile; made when first written to."""
+    folder = beside(target, "scratch")
+    remove(folder)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def _tile(chunk: Zyx) -> Zyx:
+    """Return whole chunks of about four million voxels."""
+    return zyx((chunk[0], 2 * chunk[1], 2 * chunk[2]))
+
+
+def _way_to(uri: str, target: Path) -> str:
+    if "://" in uri:
+        return uri
+    try:
+        return Path(os.path.relpath(uri, target)).as_posix()
+    except ValueError:  # another drive
+        return uri
