@@ -169,7 +169,6 @@ def train(
             project.predictions(),
             project.classes,
             annotators=config.annotators,
-            raters=project.raters,
         )
         job = TrainJob(
             volume_uri=project.volume.uri,
@@ -177,7 +176,7 @@ def train(
             training_set=labels,
             models_dir=project.folder / "models",
             version=project.models.next_version(),
-            parent_dir=config.parent and project.models.dir(config.parent),
+            parent_dir=project.models.dir(config.parent) if config.parent else None,
             classes=project.classes,
             raters=project.raters,
             normalisation=project.normalisation(),

@@ -141,7 +141,7 @@ class Session(EditingVerbs, ReviewVerbs):
         """Take in what happened elsewhere; called some twenty times a second."""
         self._work.poll()
         if self._review is not None and self._review.collect():
-            self._worklist_changed.emit()
+            self.worklist_changed.emit()
 
     @property
     def block_states(self) -> dict[int, BlockState]:
@@ -206,14 +206,12 @@ class Session(EditingVerbs, ReviewVerbs):
 
     def add_class(self, name: str) -> ClassInfo | None:
         """Add a class to the project and choose it."""
-        if self.project is None:
-            return None
+        added = None
         with self._noticed():
-            added = self.project.add_class(name.strip())
+            added = self._open.add_class(name.strip())
             self.classes_changed.emit()
             self.set_class(added.id)
-            return added
-        return None
+        return added
 
     def training_summary(self) -> str:
         """Say what there is to learn from, as one line."""
@@ -263,12 +261,12 @@ class Session(EditingVerbs, ReviewVerbs):
     def _start_if_possible(
         self, verb: str, config: Config, *, reason: str | None = None
     ) -> bool:
-        if self._refused(reason or verb):
-            return False
-        with self._noticed():
-            self._work.start(verb, config, folder=self._open.folder)
-            return True
-        return False
+        started = False
+        if not self._refused(reason or verb):
+            with self._noticed():
+                self._work.start(verb, config, folder=self._open.folder)
+                started = True
+        return started
 
     def _follow_up(self, verb: str, result: Mapping[str, Any]) -> None:
         """Do what a finished job is good for."""

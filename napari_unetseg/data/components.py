@@ -193,8 +193,8 @@ def _joined(
     n = len(classes)
     graph = coo_array((np.ones(len(pairs), np.uint8), pairs.T.astype(np.int64)), (n, n))
     _, group = connected_components(graph, directed=False)
-    # Groups are numbered by their first member, and the background is the first of all.
-    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    # Number the groups by their first member; the background is the first of all.
+    _, first = np.unique(group, return_index=True)
     rank = np.argsort(np.argsort(first))[group]
     total = np.bincount(rank, weights=sizes).astype(np.int64)
     kept = total >= max(1, min_voxels)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
-from napari_unetseg.data.corrections import CorrectionStore, Stroke
+from napari_unetseg.data.corrections import CHUNK, CorrectionStore, Stroke
+from napari_unetseg.data.overlay import UNSET_OF
 from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.geometry import Box, Zyx, zyx
 
 
-def compose(corrected: np.ndarray, predicted: np.ndarray, unset: int) -> np.ndarray:
+def compose(corrected: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Return what was corrected, and what was predicted where nothing was.
 
-    Both zyx; erased voxels (0) stay erased, only ``unset`` lets the prediction through.
+    Both zyx; erased voxels (0) stay erased, only UNSET lets the prediction through.
     """
+    unset = UNSET_OF[corrected.dtype]
     return np.where(corrected == unset, predicted, corrected)
 
 
@@ -40,14 +43,15 @@ def read_composite(
         predicted = np.zeros(box.shape, corrections.dtype)
     else:
         predicted = predictions.read_labels(box).astype(corrections.dtype, copy=False)
-    return compose(corrected, predicted, corrections.unset)
+    return compose(corrected, predicted)
 
 
 class CompositeLabels:
     """A window of the composite in memory, as an array that can be painted on.
 
-    Planes are read when they are first looked at. Changes stay in memory, as one
-    pending stroke, until :meth:`commit` writes them.
+    Planes are read when they are first looked at, all those of a chunk at once. Changes
+    stay in memory, as one pending stroke, until :meth:`commit` writes them. For the
+    thread of the window only.
 
     Parameters
     ----------
@@ -58,6 +62,8 @@ class CompositeLabels:
     window
         Part of the volume; the array's voxel 0 is the window's corner.
     """
+
+    ndim = 3
 
     def __init__(
         self,
@@ -71,9 +77,11 @@ class CompositeLabels:
         self.annotator = annotator
         self._corrections = corrections
         self._predictions = predictions
+        self._depth = CHUNK[0] if predictions is None else predictions.chunk[0]
         self._values = np.zeros(window.shape, corrections.dtype)
         self._loaded = np.zeros(window.shape[0], bool)
         self._pending: np.ndarray | None = None
+        self._extent = Box((0, 0, 0), (0, 0, 0))  # of what is pending
 
     @property
     def shape(self) -> Zyx:
@@ -86,14 +94,14 @@ class CompositeLabels:
         return self._corrections.dtype
 
     @property
-    def ndim(self) -> int:
-        """Always 3."""
-        return 3
-
-    @property
     def size(self) -> int:
         """Number of voxels of the window."""
         return self._values.size
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the window takes."""
+        return self._values.nbytes
 
     @property
     def has_pending(self) -> bool:
@@ -108,17 +116,18 @@ class CompositeLabels:
         return np.array(self._values, dtype=dtype, copy=True if copy is None else copy)
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        self._load(_first(index))
+        self._load(_planes(index))
+        # A copy: who draws on it must not paint.
         values: np.ndarray = np.array(self._values[index])
         return values
 
     def __setitem__(self, index: Any, new: Any) -> None:
-        self._load(_first(index))
+        self._load(_planes(index))
         changed = np.asarray(self._values[index] != new)
         if not changed.any():
             return
-        pending = self._pending_mask()
-        pending[index] = pending[index] | changed
+        pending = self._pending_within(_hull(index, self.shape))
+        pending[index] |= changed
         self._values[index] = new
 
     def touch(self, box: Box, mask: np.ndarray, value: int) -> None:
@@ -137,7 +146,7 @@ class CompositeLabels:
         said = self._corrections.read(self.annotator, box.shifted(self.window.start))
         same &= said != value
         if same.any():
-            self._pending_mask()[inside] |= same
+            self._pending_within(box)[inside] |= same
 
     def commit(self, tool: str, model_version: str | None = None) -> Stroke | None:
         """Write the pending stroke; None if there is nothing to write.
@@ -149,25 +158,26 @@ class CompositeLabels:
         """
         if self._pending is None:
             return None
-        box = _bounds(self._pending)
-        mask = self._pending[box.slices]
+        box = _tight(self._extent, self._pending)
+        values = self._values[box.slices]
         stroke = self._corrections.commit(
             box.shifted(self.window.start),
-            mask,
-            self._values[box.slices],
+            self._pending[box.slices],
+            values,
             annotator=self.annotator,
             tool=tool,
             model_version=model_version,
         )
         self._pending = None
+        if (values == self._corrections.unset).any():  # the prediction shows again
+            self.reload(stroke.box)
         return stroke
 
     def discard(self) -> None:
         """Take the pending stroke back without a trace."""
         if self._pending is not None:
-            box = _bounds(self._pending)
             self._pending = None
-            self.reload(box.shifted(self.window.start))
+            self.reload(self._extent.shifted(self.window.start))
 
     def undo(self) -> Stroke | None:
         """Take the annotator's last edit back, in the journal and here."""
@@ -202,7 +212,12 @@ class CompositeLabels:
         """Read the planes that an index needs and that are not in memory yet."""
         wanted = np.zeros(len(self._loaded), bool)
         wanted[planes] = True
-        for start, stop in _runs(wanted & ~self._loaded, 0, len(wanted)):
+        missing = wanted & ~self._loaded
+        if missing.any():
+            # To read one plane is to decode whole chunks: keep what comes with it.
+            chunk = (np.arange(len(wanted)) + self.window.start[0]) // self._depth
+            missing = np.isin(chunk, chunk[missing]) & ~self._loaded
+        for start, stop in _runs(missing, 0, len(missing)):
             self._read(Box((start, 0, 0), (stop, *self.shape[1:])))
             self._loaded[start:stop] = True
 
@@ -219,17 +234,47 @@ class CompositeLabels:
             keep = self._pending[inside.slices]
             np.copyto(self._values[inside.slices], values, where=~keep)
 
-    def _pending_mask(self) -> np.ndarray:
+    def _pending_within(self, box: Box) -> np.ndarray:
+        """Return the mask of pending voxels, to be set inside a box."""
         if self._pending is None:
             self._pending = np.zeros(self.shape, bool)
+            self._extent = box
+        self._extent = self._extent.hull(box)
         return self._pending
 
 
-def _first(index: Any) -> Any:
+def _planes(index: Any) -> Any:
     """Return what an index asks of the first axis."""
     if isinstance(index, tuple):
-        return index[0] if index and index[0] is not Ellipsis else slice(None)
-    return slice(None) if index is Ellipsis else index
+        index = index[0] if index else slice(None)
+    if isinstance(index, slice) or np.ndim(index) <= 1 and index is not Ellipsis:
+        return index
+    return slice(None)  # a mask of the whole, or axes left out
+
+
+def _hull(index: Any, shape: Zyx) -> Box:
+    """Return a box that holds all voxels of an index; the window if it is unusual."""
+    parts = index if isinstance(index, tuple) else (index,)
+    ranges = [_range(part, n) for part, n in zip(parts, shape, strict=False)]
+    if len(parts) > len(shape) or None in ranges:
+        return Box.whole(shape)
+    bounds = [r for r in ranges if r is not None]
+    bounds += [(0, n) for n in shape[len(parts) :]]
+    return Box(zyx(a for a, _ in bounds), zyx(b for _, b in bounds))
+
+
+def _range(part: Any, n: int) -> tuple[int, int] | None:
+    """Return first and last index along an axis; None if that is not simple."""
+    if isinstance(part, slice):
+        indices = np.arange(n)[part]
+    else:
+        indices = np.asarray(part)
+        if indices.dtype.kind not in "iu":
+            return None
+        indices = np.where(indices < 0, indices + n, indices)
+    if not indices.size:
+        return 0, 0
+    return int(indices.min()), int(indices.max()) + 1
 
 
 def _runs(flags: np.ndarray, start: int, stop: int) -> list[tuple[int, int]]:
@@ -239,12 +284,7 @@ def _runs(flags: np.ndarray, start: int, stop: int) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def _bounds(mask: np.ndarray) -> Box:
-    """Return the smallest box that holds all set voxels."""
-    start, stop = [], []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        found = np.flatnonzero(mask.any(axis=others))
-        start.append(int(found[0]))
-        stop.append(int(found[-1]) + 1)
-    return Box(zyx(start), zyx(stop))
+def _tight(box: Box, mask: np.ndarray) -> Box:
+    """Return the smallest box inside ``box`` that holds all set voxels of it."""
+    found = ndimage.find_objects(mask[box.slices].view(np.uint8), max_label=1)[0]
+    return Box.from_slices(found).shifted(box.start)

@@ -2,8 +2,12 @@
 
 ::
 
-    commit ──▶ journal row (on disk) ──▶ overlay of the annotator ──▶ "saved"
-    open   ──▶ rows that an overlay has not seen are applied to it
+    commit ──▶ journal row (on disk) ──▶ overlay of the annotator
+    read   ──▶ overlay ◀── rows that it has not got yet
+    open   ──▶ overlays are brought up to the journal
+
+A stroke counts as written with its row. Whatever befalls an overlay afterwards (a kill,
+a full disk, a torn chunk) is mended from the journal.
 """
 
 from __future__ import annotations
@@ -11,69 +15,40 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
+from napari_unetseg.data.annotator_labels import AnnotatorLabels
+from napari_unetseg.data.history import History
 from napari_unetseg.data.journal import Journal, Reviewed, Stroke, StrokeVoxels
-from napari_unetseg.data.overlay import UNSET, UNSET_OF, Overlay
+from napari_unetseg.data.overlay import UNSET, UNSET_OF
 from napari_unetseg.errors import LabelsError, ReadOnlyError
-from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.geometry import Box, Zyx, zyx
 
 __all__ = ["UNSET", "CorrectionStore", "Reviewed", "Stroke"]
 
 CHUNK: Zyx = (16, 128, 128)
 
 
-class _History:
-    """What one annotator can undo and redo, as edits in order."""
-
-    def __init__(self) -> None:
-        self.done: list[Stroke] = []
-        self.undone: list[Stroke] = []
-
-    def take(self, stroke: Stroke) -> None:
-        match stroke.kind:
-            case "edit":
-                self.done.append(stroke)
-                self.undone.clear()
-            case "undo":
-                self.undone.append(self.done.pop())
-            case "redo":
-                self.done.append(self.undone.pop())
-
-
 class CorrectionStore:
-    """All edits of a project; made by :meth:`open`, safe to read from any thread."""
+    """All edits of a project; made by :meth:`open`.
 
-    def __init__(
-        self,
-        folder: Path,
-        journal: Journal,
-        *,
-        shape: Zyx,
-        dtype: Any,
-        chunk: Zyx,
-        voxel_size: Sequence[float],
-        read_only: bool,
-    ) -> None:
-        self.shape = shape
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
+    Any thread may call it. One store of a project writes; others, also in other
+    processes, are opened ``read_only`` and see labels as they are written, while their
+    lists of strokes are those of the moment they were opened.
+    """
+
+    def __init__(self, folder: Path, journal: Journal, layout: dict[str, Any]) -> None:
+        self.shape: Zyx = layout["shape"]
+        self.dtype: np.dtype[Any] = np.dtype(layout["dtype"])
         self.unset = UNSET_OF[self.dtype]
-        self.read_only = read_only
-        self._folder, self._journal = folder, journal
-        self._layout: dict[str, Any] = {
-            "shape": shape, "dtype": dtype, "chunk": chunk, "voxel_size": voxel_size,
-            "read_only": read_only,
-        }  # fmt: skip
+        self.read_only: bool = layout["read_only"]
+        self._folder, self._journal, self._layout = folder, journal, layout
         self._lock = threading.RLock()
-        self._histories: dict[str, _History] = {}
-        self._overlays: dict[str, Overlay] = {}
-        self._stale: dict[str, list[Stroke]] = {}
-        self._counts: dict[str, int] = {}
-        self._labelled: dict[str, dict[Box, bool]] = {}
-        for stroke in journal.strokes():
-            self._histories.setdefault(stroke.annotator, _History()).take(stroke)
+        self._people: dict[str, AnnotatorLabels] = {}
+        for row in journal.strokes():
+            self._labels(row.annotator).history.take(row)
 
     @classmethod
     def open(
@@ -100,22 +75,26 @@ class CorrectionStore:
         """
         folder = Path(folder)
         journal = Journal(folder / "journal.sqlite", dtype, read_only=read_only)
-        store = cls(
-            folder,
-            journal,
-            shape=shape,
-            dtype=dtype,
-            chunk=chunk,
-            voxel_size=voxel_size,
-            read_only=read_only,
-        )
-        for annotator in store.annotators():
-            store._overlay(annotator)
+        layout = {
+            "shape": zyx(shape), "dtype": dtype, "chunk": chunk, "unit": unit,
+            "voxel_size": voxel_size, "read_only": read_only,
+        }  # fmt: skip
+        try:
+            store = cls(folder, journal, layout)
+            for labels in store._people.values():
+                if not read_only:
+                    labels.bring_up()
+        except BaseException:
+            journal.close()
+            raise
         return store
 
     def close(self) -> None:
-        """Close the journal; safe to call twice."""
-        self._journal.close()
+        """Make the overlays safe and close the journal; safe to call twice."""
+        with self._lock:
+            for labels in self._people.values():
+                labels.checkpoint()
+            self._journal.close()
 
     # --- writing ---------------------------------------------------------------
 
@@ -145,79 +124,69 @@ class CorrectionStore:
         LabelsError
             If box and mask do not fit the volume.
         """
-        self._check(box, mask)
+        self._check_writable()
+        mask = np.asarray(mask, bool)
+        self._check(box, mask, new)
         with self._lock:
-            overlay = self._writable_overlay(annotator)
+            labels = self._labels(annotator)
+            labels.prepare()  # before the row: if it cannot be made, nothing happened
             values = np.broadcast_to(np.asarray(new, self.dtype), mask.shape)[mask]
-            voxels = StrokeVoxels(mask, overlay.read(box)[mask], values)
-            stroke = self._journal.add_edit(
+            voxels = StrokeVoxels(mask, labels.read(box)[mask], values)
+            row = self._journal.add_edit(
                 box,
                 voxels,
                 annotator=annotator,
                 tool=tool,
                 model_version=model_version,
             )
-            return self._follow(stroke, voxels)
+            labels.follow(row, voxels)
+            return row
 
     def undo(self, annotator: str) -> Stroke | None:
         """Take the last edit of an annotator back; None if there is none."""
-        with self._lock:
-            if not self.can_undo(annotator):
-                return None
-            self._writable_overlay(annotator)
-            target = self._histories[annotator].done[-1]
-            stroke = self._journal.add_reversal("undo", target)
-            return self._follow(stroke, self._journal.voxels(stroke))
+        return self._reverse("undo", annotator)
 
     def redo(self, annotator: str) -> Stroke | None:
         """Do again what the annotator took back last; None if there is nothing."""
-        with self._lock:
-            if not self.can_redo(annotator):
-                return None
-            self._writable_overlay(annotator)
-            target = self._histories[annotator].undone[-1]
-            stroke = self._journal.add_reversal("redo", target)
-            return self._follow(stroke, self._journal.voxels(stroke))
+        return self._reverse("redo", annotator)
 
     def rebuild(self, annotator: str) -> None:
         """Make the overlay of an annotator anew from the journal, bit for bit."""
+        self._check_writable()
         with self._lock:
-            overlay = self._writable_overlay(annotator)
-            whole = Box.whole(self.shape)
-            for cell in {c for s in self._strokes_of(annotator) for c in
-                         overlay.cells(s.box.intersection(whole))}:  # fmt: skip
-                full = np.full(cell.shape, self.unset, self.dtype)
-                overlay.apply(cell, np.ones(cell.shape, bool), full.ravel(), 0)
-            self._catch_up(overlay, annotator)
-            self._forget(annotator)
+            self._labels(annotator).rebuild()
 
     # --- reading ---------------------------------------------------------------
 
     def annotators(self) -> list[str]:
         """Return who edited, in the order of their first stroke."""
-        return list(self._histories)
+        histories = self._histories()
+        return sorted(histories, key=lambda name: histories[name].first_row)
 
     def read(self, annotator: str, box: Box) -> np.ndarray:
         """Return what an annotator said about a box, zyx; UNSET where nothing."""
         with self._lock:
-            overlay = self._overlay(annotator)
-            if overlay is None:
-                values = np.full(box.shape, self.unset, self.dtype)
-            else:
-                values = overlay.read(box)
-            for stroke in self._stale.get(annotator, ()):
-                _paste(values, box, stroke, self._journal.voxels(stroke))
-        return values
+            return self._labels(annotator).read(box)
+
+    def voxels(self, stroke: Stroke) -> StrokeVoxels:
+        """Return mask, old and new values of a stroke."""
+        return self._journal.voxels(stroke)
 
     def read_all(self, box: Box, annotators: Sequence[str] | None = None) -> np.ndarray:
         """Return what anybody said about a box, zyx.
 
-        Where several said something, who edited last in the project wins.
+        Where several said something, who edited last in the project wins, whatever
+        the order of their strokes on the voxel.
         """
         names = self.annotators() if annotators is None else list(annotators)
-        last = {name: self._last_sequence(name) for name in names}
         values = np.full(box.shape, self.unset, self.dtype)
-        for name in sorted(names, key=lambda n: last[n]):
+        histories = self._histories()
+
+        def last_edit(name: str) -> int:
+            done = histories.get(name, History()).done
+            return done[-1].sequence if done else 0
+
+        for name in sorted(names, key=last_edit):
             said = self.read(name, box)
             np.copyto(values, said, where=said != self.unset)
         return values
@@ -225,26 +194,12 @@ class CorrectionStore:
     def labelled_boxes(self, annotator: str) -> list[Box]:
         """Return the chunks of the volume in which an annotator said something."""
         with self._lock:
-            known = self._labelled.setdefault(annotator, {})
-            overlay = self._overlay(annotator)
-            chunk = overlay.chunk if overlay else self._layout["chunk"]
-            for stroke in self._strokes_of(annotator):
-                for cell in stroke.box.cells(chunk):
-                    part = cell.clipped(self.shape)
-                    if part not in known:
-                        found = self.read(annotator, part) != self.unset
-                        known[part] = bool(found.any())
-            return sorted((b for b, n in known.items() if n), key=lambda b: b.start)
+            return self._labels(annotator).labelled_boxes()
 
     def counts(self) -> dict[str, int]:
         """Return how many voxels each annotator has labelled."""
-        for name in self.annotators():
-            if name not in self._counts:
-                self._counts[name] = sum(
-                    int((self.read(name, box) != self.unset).sum())
-                    for box in self.labelled_boxes(name)
-                )
-        return {name: self._counts[name] for name in self.annotators()}
+        with self._lock:
+            return {name: self._labels(name).count() for name in self.annotators()}
 
     def strokes(self, annotator: str | None = None) -> list[Stroke]:
         """Return all rows of the journal in order, reversals too."""
@@ -252,15 +207,15 @@ class CorrectionStore:
 
     def stroke_ids(self, annotators: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the edits that count: not undone, of these annotators or of all."""
-        names = annotators or self.annotators()
-        live = [s for name in names if name in self._histories
-                for s in self._histories[name].done]  # fmt: skip
-        return tuple(s.uuid for s in sorted(live, key=lambda s: s.sequence))
+        histories = self._histories()
+        names = set(annotators or histories) & histories.keys()
+        live = [edit for name in names for edit in histories[name].done]
+        return tuple(edit.uuid for edit in sorted(live, key=lambda e: e.sequence))
 
     @property
     def n_strokes(self) -> int:
         """How many edits count."""
-        return sum(len(history.done) for history in self._histories.values())
+        return sum(len(history.done) for history in self._histories().values())
 
     def strokes_since(self, known: Sequence[str]) -> int:
         """Return how many edits count that are not among these ids."""
@@ -268,11 +223,11 @@ class CorrectionStore:
 
     def can_undo(self, annotator: str) -> bool:
         """Whether the annotator has an edit to take back."""
-        return bool(self._histories.get(annotator, _History()).done)
+        return bool(self._histories().get(annotator, History()).done)
 
     def can_redo(self, annotator: str) -> bool:
         """Whether the annotator has taken something back."""
-        return bool(self._histories.get(annotator, _History()).undone)
+        return bool(self._histories().get(annotator, History()).undone)
 
     # --- reviewing -------------------------------------------------------------
 
@@ -314,57 +269,29 @@ class CorrectionStore:
 
     # --- inside ----------------------------------------------------------------
 
-    def _follow(self, stroke: Stroke, voxels: StrokeVoxels) -> Stroke:
-        """Bring memory and overlay up to a row that is already on disk."""
-        annotator = stroke.annotator
-        history = self._histories.setdefault(annotator, _History())
-        overlay = self._overlay(annotator)
-        assert overlay is not None
-        history.take(stroke)
-        overlay.apply(stroke.box, voxels.mask, voxels.new, stroke.sequence)
-        if annotator in self._counts:
-            was, now = voxels.old != self.unset, voxels.new != self.unset
-            self._counts[annotator] += int(now.sum()) - int(was.sum())
-        known = self._labelled.get(annotator, {})
-        for cell in overlay.cells(stroke.box):
-            known.pop(cell, None)
-        return stroke
-
-    def _overlay(self, annotator: str) -> Overlay | None:
-        if annotator not in self._overlays:
-            overlay = Overlay.open(self._folder / "labels", annotator, **self._layout)
-            if overlay is None:
-                self._stale[annotator] = self._strokes_of(annotator)
+    def _reverse(self, kind: Literal["undo", "redo"], annotator: str) -> Stroke | None:
+        with self._lock:
+            labels = self._labels(annotator)
+            history = labels.history
+            edits = history.done if kind == "undo" else history.undone
+            if not edits:
                 return None
-            self._catch_up(overlay, annotator)
-            self._overlays[annotator] = overlay
-        return self._overlays[annotator]
+            self._check_writable()
+            row = self._journal.add_reversal(kind, edits[-1])
+            labels.follow(row, self._journal.voxels(row))
+            return row
 
-    def _catch_up(self, overlay: Overlay, annotator: str) -> None:
-        missed = self._journal.strokes(after=overlay.applied, annotator=annotator)
-        if self.read_only:
-            self._stale[annotator] = missed
-            return
-        for stroke in missed:
-            voxels = self._journal.voxels(stroke)
-            overlay.apply(stroke.box, voxels.mask, voxels.new, stroke.sequence)
+    def _labels(self, annotator: str) -> AnnotatorLabels:
+        if annotator not in self._people:
+            self._people[annotator] = AnnotatorLabels(
+                annotator, self._journal, self._folder / "labels", self._layout
+            )
+        return self._people[annotator]
 
-    def _forget(self, annotator: str) -> None:
-        self._counts.pop(annotator, None)
-        self._labelled.pop(annotator, None)
-
-    def _strokes_of(self, annotator: str) -> list[Stroke]:
-        return self._journal.strokes(annotator=annotator)
-
-    def _last_sequence(self, annotator: str) -> int:
-        history = self._histories.get(annotator)
-        return history.done[-1].sequence if history and history.done else 0
-
-    def _writable_overlay(self, annotator: str) -> Overlay:
-        self._check_writable()
-        overlay = self._overlay(annotator)
-        assert overlay is not None
-        return overlay
+    def _histories(self) -> dict[str, History]:
+        # A copy: other threads may add a name meanwhile.
+        people = list(self._people.items())
+        return {name: p.history for name, p in people if p.history.last_row}
 
     def _check_writable(self) -> None:
         if self.read_only:
@@ -373,22 +300,19 @@ class CorrectionStore:
                 do="Close it elsewhere, or work on a copy.",
             )
 
-    def _check(self, box: Box, mask: np.ndarray) -> None:
+    def _check(self, box: Box, mask: np.ndarray, new: np.ndarray | int) -> None:
         if not Box.whole(self.shape).contains(box) or mask.shape != box.shape:
             raise LabelsError(
                 "The stroke does not fit the volume",
                 got=f"a mask {mask.shape} at {box}",
                 expected=f"inside {self.shape}",
             )
-
-
-def _paste(values: np.ndarray, box: Box, stroke: Stroke, voxels: StrokeVoxels) -> None:
-    """Apply a stroke to values that were read from a box."""
-    part = stroke.box.intersection(box)
-    if part.is_empty:
-        return
-    new = np.zeros(voxels.mask.shape, values.dtype)
-    new[voxels.mask] = voxels.new
-    inside = part.relative_to(stroke.box).slices
-    target = values[part.relative_to(box).slices]
-    np.copyto(target, new[inside], where=voxels.mask[inside])
+        if not mask.any():
+            raise LabelsError("The stroke holds no voxel")
+        used = np.asarray(new)
+        if used.size and not 0 <= int(used.min()) <= int(used.max()) <= self.unset:
+            raise LabelsError(
+                "The stroke holds values that are no labels",
+                got=f"{used.min()} to {used.max()}",
+                expected=f"0 to {self.unset - 1}",
+            )

@@ -1,23 +1,40 @@
 """Which blocks of a run are done: one line per block, appended after its voxels.
 
-The first line says what the run was made of. A block counts as done when its line is
-there; its voxels were written before. That a chunk exists proves nothing: empty blocks
-write none, and a killed process may leave half of them.
+::
+
+    {"fingerprint": {...}}                what the run is made of
+    {"boot": "5ade…"}                     the computer, since it was last started
+    {"block": 7, "state": "done"}         its voxels were written before
+    {"block": 8, "state": "failed", "reason": "…"}
+    {"synced": true}                      all above has reached the disk
+
+That a chunk exists proves nothing: empty blocks write none, and a killed process may
+leave half of them. A process that dies takes nothing back that it wrote; a computer
+that does loses what had not reached the disk, so that blocks after the last
+``synced`` line count only until the computer is started anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from napari_unetseg.errors import RunMismatchError, explained_writing
 from napari_unetseg.events import BlockState
 
+SYNC_EVERY_S = 60.0
 _KNOWN = {BlockState.DONE, BlockState.EMPTY, BlockState.FAILED}
+_WHAT = "the log of the run"
+
+Change = tuple[str, Any, Any]
+"""A field of the fingerprint that may change from one value to another."""
 
 
 class DoneLog:
@@ -31,19 +48,29 @@ class DoneLog:
 
     def __init__(self, path: Path, fingerprint: dict[str, Any]) -> None:
         self.path = path
-        self.fingerprint = fingerprint
+        self.fingerprint: dict[str, Any] = _plain(fingerprint)
         self.states: dict[int, BlockState] = {}
         self.reasons: dict[int, str] = {}
-        self._file: IO[str] | None = None
+        self._descriptor: int | None = None
+        self._synced_at = time.monotonic()
+        self._is_synced = True
 
     @classmethod
-    def open(cls, path: Path | str, fingerprint: dict[str, Any]) -> Self:
+    def open(
+        cls,
+        path: Path | str,
+        fingerprint: dict[str, Any],
+        *,
+        allowed: Sequence[Change] = (),
+    ) -> Self:
         """Open the log of a run, or begin it.
 
         Parameters
         ----------
         fingerprint
             What the run is made of: model, input, parameters; plain values.
+        allowed
+            Changes that leave finished blocks as they are: field, from, to.
 
         Raises
         ------
@@ -52,35 +79,50 @@ class DoneLog:
         DiskFullError, ReadOnlyError
             If it cannot be written.
         """
-        path = Path(path)
-        log = cls(path, json.loads(json.dumps(fingerprint)))
-        header, log.states, log.reasons, n_bytes = _read(path)
-        if header is not None:
-            _compare(header, log.fingerprint)
-        with explained_writing("the log of the run", path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists():
-                os.truncate(path, n_bytes)  # a line torn by a crash
-            log._file = path.open("a")
-            if header is None:
-                log._append({"fingerprint": log.fingerprint})
+        log = cls(Path(path), fingerprint)
+        with explained_writing(_WHAT, log.path):
+            content = _read(log.path)
+            if content.fingerprint is not None:
+                _compare(content.fingerprint, log.fingerprint, allowed)
+            log.states, log.reasons = content.states, content.reasons
+            log.path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            log._descriptor = os.open(log.path, flags, 0o644)
+            try:
+                log._begin(content)
+            except BaseException:
+                log.close()
+                raise
         return log
 
     @staticmethod
     def read(
         path: Path | str,
     ) -> tuple[dict[str, Any] | None, dict[int, BlockState], dict[int, str]]:
-        """Return fingerprint, states and reasons without opening to append."""
-        header, states, reasons, _ = _read(Path(path))
-        return header, states, reasons
+        """Return fingerprint, states and reasons without opening to append.
+
+        Raises
+        ------
+        RunMismatchError
+            If the file is something else.
+        """
+        content = _read(Path(path))
+        return content.fingerprint, content.states, content.reasons
 
     def record(self, index: int, state: BlockState, reason: str = "") -> None:
-        """Note how a block ended; on disk when this returns."""
+        """Note how a block ended; its voxels have been written.
+
+        Raises
+        ------
+        DiskFullError, ReadOnlyError
+            If it cannot be noted; the log stays as it was.
+        """
         line: dict[str, Any] = {"block": index, "state": state.value}
-        if reason:
-            line["reason"] = reason
-        with explained_writing("the log of the run", self.path):
-            self._append(line)
+        with explained_writing(_WHAT, self.path):
+            self._append([line | ({"reason": reason} if reason else {})])
+            self._is_synced = False
+            if time.monotonic() - self._synced_at > SYNC_EVERY_S:
+                self._sync()
         self.states[index] = state
         self.reasons.pop(index, None)
         if reason:
@@ -88,16 +130,22 @@ class DoneLog:
 
     def reset(self, indices: Iterable[int]) -> None:
         """Note that blocks are to be done again."""
-        for index in indices:
-            if self.states.pop(index, None) is not None:
-                self.reasons.pop(index, None)
-                self._append({"block": index, "state": BlockState.TODO.value})
+        known = [index for index in indices if index in self.states]
+        todo = BlockState.TODO.value
+        with explained_writing(_WHAT, self.path):
+            self._append([{"block": index, "state": todo} for index in known])
+        for index in known:
+            del self.states[index]
+            self.reasons.pop(index, None)
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):  # of a full disk; the blocks are noted
+            self._sync()
+        os.close(self._descriptor)
+        self._descriptor = None
 
     def __enter__(self) -> Self:
         return self
@@ -110,59 +158,152 @@ class DoneLog:
     ) -> None:
         self.close()
 
-    def _append(self, line: dict[str, Any]) -> None:
-        assert self._file is not None
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _begin(self, content: _Content) -> None:
+        """Cut off a torn line, say what is new about this run."""
+        assert self._descriptor is not None
+        os.ftruncate(self._descriptor, content.n_bytes)
+        lines: list[dict[str, Any]] = []
+        if content.fingerprint != self.fingerprint:
+            lines.append({"fingerprint": self.fingerprint})
+        if content.boot != (boot := _boot_id()):
+            # Written out, so that nobody has to know which blocks were lost then.
+            lines += [{"block": i, "state": BlockState.TODO} for i in content.lost]
+            lines.append({"boot": boot})
+        self._append(lines)
+
+    def _sync(self) -> None:
+        if self._is_synced:
+            return
+        getattr(os, "sync", lambda: None)()
+        self._append([{"synced": True}])
+        self._synced_at, self._is_synced = time.monotonic(), True
+
+    def _append(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Write whole lines or, if the disk is full, none."""
+        if not lines:
+            return
+        if self._descriptor is None:
+            raise ValueError(f"The log {self.path.name} is closed.")
+        content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        before = os.fstat(self._descriptor).st_size
+        try:
+            while content:
+                content = content[os.write(self._descriptor, content) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, before)
+            raise
 
 
-def _read(
-    path: Path,
-) -> tuple[dict[str, Any] | None, dict[int, BlockState], dict[int, str], int]:
-    """Return header, states, reasons and the length of the part that is whole."""
-    header: dict[str, Any] | None = None
-    states: dict[int, BlockState] = {}
-    reasons: dict[int, str] = {}
-    n_bytes = 0
-    if not path.exists():
-        return header, states, reasons, n_bytes
-    for raw in path.read_bytes().splitlines(keepends=True):
-        line = _parse(raw)
-        if line is None:
-            break
-        n_bytes += len(raw)
-        if header is None:
-            header = line.get("fingerprint")
-            continue
-        index, state = int(line["block"]), BlockState(line["state"])
-        reasons.pop(index, None)
-        if state in _KNOWN:
-            states[index] = state
+@dataclass
+class _Content:
+    """What a log says; ``n_bytes`` is the length of the part that is whole."""
+
+    fingerprint: dict[str, Any] | None = None
+    boot: str | None = None
+    states: dict[int, BlockState] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
+    n_bytes: int = 0
+    unsynced: list[int] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+
+    def add(self, line: dict[str, Any]) -> None:
+        if "fingerprint" in line:
+            self.fingerprint = dict(line["fingerprint"])
+        elif "boot" in line:
+            self.boot = line["boot"]
+        elif "synced" in line:
+            self.unsynced.clear()
         else:
-            states.pop(index, None)
+            self._add_block(int(line["block"]), BlockState(line["state"]), line)
+
+    def _add_block(self, index: int, state: BlockState, line: dict[str, Any]) -> None:
+        self.reasons.pop(index, None)
+        if state not in _KNOWN:
+            self.states.pop(index, None)
+            return
+        self.states[index] = state
+        self.unsynced.append(index)
         if line.get("reason"):
-            reasons[index] = str(line["reason"])
-    return header, states, reasons, n_bytes if header is not None else 0
+            self.reasons[index] = str(line["reason"])
+
+    def forget_lost(self) -> None:
+        """Forget the blocks that a computer which went down may have lost."""
+        if self.boot == _boot_id():
+            return
+        self.lost = [index for index in self.unsynced if index in self.states]
+        for index in self.lost:
+            self.states.pop(index, None)
+            self.reasons.pop(index, None)
 
 
-def _parse(raw: bytes) -> dict[str, Any] | None:
-    """Return a whole line, None for one torn by a crash."""
-    if not raw.endswith(b"\n"):
-        return None
+def _read(path: Path) -> _Content:
+    content = _Content()
+    for raw, line in _lines(path):
+        try:
+            content.add(line)
+        except (KeyError, TypeError, ValueError):
+            break
+        if content.fingerprint is None:
+            break
+        content.n_bytes += len(raw)
+    if content.fingerprint is None and path.exists() and b"\n" in path.read_bytes():
+        raise RunMismatchError(
+            f"The file {path} is no log of a prediction",
+            do="Move it away and predict again.",
+        )
+    content.forget_lost()
+    return content
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield lines up to the first one that a crash has torn."""
+    if not path.exists():
+        return
+    for raw in path.read_bytes().splitlines(keepends=True):
+        try:
+            line = json.loads(raw)
+        except ValueError:
+            return
+        if not raw.endswith(b"\n") or not isinstance(line, dict):
+            return
+        yield raw, line
+
+
+def _boot_id() -> str | None:
+    """Return what changes when the computer is started; None if nobody says it."""
     try:
-        line = json.loads(raw)
-    except ValueError:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
         return None
-    return line if isinstance(line, dict) else None
 
 
-def _compare(known: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _compare(
+    known: dict[str, Any],
+    wanted: dict[str, Any],
+    allowed: Sequence[Change] = (),
+    inside: str = "",
+) -> None:
     for key in sorted(known.keys() | wanted.keys()):
-        if known.get(key) != wanted.get(key):
-            raise RunMismatchError(
-                f"The prediction was begun with another {key.replace('_', ' ')}",
-                got=wanted.get(key),
-                expected=known.get(key),
-                do="Use the same choice to go on, or another model version.",
-            )
+        old, new = known.get(key), wanted.get(key)
+        if old == new or (key, old, new) in allowed:
+            continue
+        name = f"{inside}{key.replace('_', ' ')}"
+        if isinstance(old, dict) and isinstance(new, dict):
+            _compare(old, new, allowed, f"{name}: ")
+            continue
+        raise RunMismatchError(
+            f"These predictions were begun with another choice of {name}",
+            got=_short(new),
+            expected=_short(old),
+            do="Choose the same to go on with them, or remove them to begin anew.",
+        )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:8]}…"
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))

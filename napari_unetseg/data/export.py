@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -21,35 +21,23 @@ import numpy as np
 from napari_unetseg.config import ExportConfig
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.components import Components, find_components
-from napari_unetseg.data.convert import default_chunk
+from napari_unetseg.data.export_plan import ExportPlan, make_plan
 from napari_unetseg.data.export_target import (
-    ExportedImage,
     beside,
-    check_target,
     remove,
     written_whole,
 )
-from napari_unetseg.data.nifti_export import NiftiWriter, nifti_header
+from napari_unetseg.data.nifti_export import NiftiWriter
 from napari_unetseg.data.object_table import TableWriter
 from napari_unetseg.data.ome_zarr_export import (
     OmeZarrWriter,
-    check_writable,
-    image_root,
     list_labels,
 )
 from napari_unetseg.data.steps import Steps
 from napari_unetseg.data.tiff_export import TiffWriter, object_dtype
 from napari_unetseg.data.volume import Volume
-from napari_unetseg.errors import ExportError
 from napari_unetseg.events import IsCancelled, OnEvent
-from napari_unetseg.geometry import Box, Zyx, zyx
-
-_SUFFIXES = {
-    "ome-zarr": (".zarr",),
-    "tiff": (".tif", ".tiff"),
-    "nifti": (".nii", ".nii.gz"),
-    "csv": (".csv",),
-}
+from napari_unetseg.geometry import Box, Zyx
 
 
 class LabelSource(Protocol):
@@ -72,49 +60,6 @@ class Writer(Protocol):
     def finish(self, steps: Steps) -> None:
         """Write what follows from them."""
         ...
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is written where, decided before anything is touched."""
-
-    config: ExportConfig
-    volume: Volume
-    image: ExportedImage
-    target: Path
-    tile: Zyx
-    root: Path | None
-
-    @property
-    def wants_objects(self) -> bool:
-        return self.config.kind == "objects" or self.config.format == "csv"
-
-    @property
-    def needs_components(self) -> bool:
-        return self.wants_objects or self.config.min_voxels > 1
-
-    @property
-    def is_zarr(self) -> bool:
-        return self.config.format in ("ome-zarr", "in-place")
-
-    @property
-    def n_levels(self) -> int | None:
-        """As many levels as the image beside which the labels stand."""
-        n = len(self.volume.levels)
-        whole = self.image.shape == self.volume.shape
-        return n if self.root is not None and whole and n > 1 else None
-
-    @property
-    def tiles(self) -> Iterator[Box]:
-        shape = self.image.shape
-        return (cell.clipped(shape) for cell in Box.whole(shape).cells(self.tile))
-
-    @property
-    def n_steps(self) -> int:
-        n = sum(1 for _ in self.tiles) * (3 if self.needs_components else 1)
-        if self.is_zarr:
-            n += OmeZarrWriter.n_pyramid_steps(self.image, self.n_levels)
-        return n
 
 
 def export_labels(
@@ -152,10 +97,10 @@ def export_labels(
         Nothing half-written is left then.
     """
     started = time.monotonic()
-    plan = _plan(source, volume, tuple(classes), config)
+    plan = make_plan(source.shape, volume, tuple(classes), config)
     steps = Steps("export", plan.n_steps, on_event, is_cancelled,
                   subject=plan.target.name, noun="The export")  # fmt: skip
-    with _scratch(plan.target) as scratch, written_whole(plan.target) as partial:
+    with written_whole(plan.target) as partial, _scratch(plan.target) as scratch:
         labels = _Labels(plan, source, scratch, steps)
         writer = _writer(labels.plan, partial, scratch)
         for box in plan.tiles:
@@ -180,7 +125,7 @@ class _Labels:
     """What the writer gets: class ids or object ids of the exported part."""
 
     def __init__(
-        self, plan: _Plan, source: LabelSource, scratch: Path, steps: Steps
+        self, plan: ExportPlan, source: LabelSource, scratch: Path, steps: Steps
     ) -> None:
         self._plan, self._source = plan, source
         self._counts = np.zeros(256, np.int64)
@@ -197,7 +142,7 @@ class _Labels:
         self.n_objects = self._components.n_objects if self._components else None
 
     @property
-    def plan(self) -> _Plan:
+    def plan(self) -> ExportPlan:
         """The plan with what is known only after the objects were counted."""
         if self._components is None or not self._plan.wants_objects:
             return self._plan
@@ -234,7 +179,7 @@ class _Labels:
         return self._source.read(box.shifted(self._plan.image.box.start))
 
 
-def _writer(plan: _Plan, partial: Path, scratch: Path) -> Writer:
+def _writer(plan: ExportPlan, partial: Path, scratch: Path) -> Writer:
     if plan.config.format == "csv":
         return TableWriter(partial, plan.image)
     if plan.config.format == "tiff":
@@ -253,95 +198,6 @@ def _writer(plan: _Plan, partial: Path, scratch: Path) -> Writer:
     )
 
 
-def _plan(
-    source: LabelSource,
-    volume: Volume,
-    classes: tuple[ClassInfo, ...],
-    config: ExportConfig,
-) -> _Plan:
-    if zyx(source.shape) != volume.shape:
-        raise ExportError(
-            "The labels do not fit the volume", got=source.shape, expected=volume.shape
-        )
-    box = _part(volume.shape, config.box)
-    in_place = config.format == "in-place"
-    root = image_root(volume) if in_place else None
-    target = _place_beside(root, config.name) if root else _target(volume, config)
-    if root is not None:
-        check_writable(root)
-    kind = "objects" if config.format == "csv" else config.kind
-    chunk = default_chunk(box.shape, volume.voxel_size)
-    finest = volume.levels[0]
-    z, y, x = (
-        t + s * a
-        for t, s, a in zip(
-            finest.translation, finest.voxel_size, box.start, strict=True
-        )
-    )
-    image = ExportedImage(
-        name=config.name,
-        shape=box.shape,
-        dtype=np.dtype("uint8" if kind == "classes" else "uint32"),
-        voxel_size=finest.voxel_size,
-        origin=(z, y, x),
-        unit=volume.unit,
-        classes=classes,
-        kind=kind,
-        chunk=chunk,
-        box=box,
-    )
-    if config.format == "nifti":
-        nifti_header(image)  # says now, not after hours, that a package is missing
-    return _Plan(config, volume, image, target, _tile(chunk), root)
-
-
-def _part(shape: Zyx, wanted: Box | None) -> Box:
-    box = Box.whole(shape) if wanted is None else wanted.clipped(shape)
-    if box.is_empty:
-        raise ExportError(
-            "The chosen part lies outside the volume",
-            got=wanted,
-            expected=f"something inside {Box.whole(shape)}",
-        )
-    return box
-
-
-def _place_beside(root: Path, name: str) -> Path:
-    if not name or name in (".", "..") or any(c in name for c in '/\\:*?"<>|'):
-        raise ExportError(
-            "These labels cannot have this name",
-            got=repr(name),
-            expected="letters, digits, spaces, - or _",
-        )
-    return root / "labels" / name
-
-
-def _target(volume: Volume, config: ExportConfig) -> Path:
-    if config.target is None:
-        raise ExportError(
-            f"An export as {config.format} needs a target",
-            do="Choose a file or folder to write.",
-        )
-    suffixes = _SUFFIXES[config.format]
-    if not config.target.name.lower().endswith(suffixes):
-        raise ExportError(
-            f"The target does not look like {config.format}",
-            got=config.target.name,
-            expected=f"a name that ends in {' or '.join(suffixes)}",
-        )
-    target = config.target.expanduser().absolute()
-    if "://" not in volume.uri:
-        here, image = target.resolve(), Path(volume.uri).resolve()
-        if here == image or here in image.parents or image in here.parents:
-            raise ExportError(
-                "The target lies in the volume itself",
-                got=target,
-                do="Choose another target, or the format in-place.",
-            )
-    check_target(target, overwrite=config.overwrite)
-    return target
-
-
 @contextmanager
 def _scratch(target: Path) -> Iterator[Path]:
     """Give a folder for what is needed only meanwhile; made when first written to."""
@@ -351,11 +207,6 @@ def _scratch(target: Path) -> Iterator[Path]:
         yield folder
     finally:
         remove(folder)
-
-
-def _tile(chunk: Zyx) -> Zyx:
-    """Return whole chunks of about four million voxels."""
-    return zyx((chunk[0], 2 * chunk[1], 2 * chunk[2]))
 
 
 def _way_to(uri: str, target: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from napari_unetseg.data.classes import ClassInfo
-from napari_unetseg.data.nodes import is_zarr, open_node, ome_of
+from napari_unetseg.data.nodes import is_zarr, ome_of, open_node
 from napari_unetseg.errors import ExportError, explained_writing
 from napari_unetseg.geometry import Box, Zyx
 
@@ -62,18 +62,13 @@ class ExportedImage:
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
-    """Refuse targets that are taken or cannot be reached.
+    """Refuse targets that are taken.
 
     Raises
     ------
     ExportError
         If something is there that may not, or should never, be replaced.
     """
-    if not target.parent.is_dir():
-        raise ExportError(
-            f"The folder {target.parent} does not exist",
-            do="Make it first, or choose another target.",
-        )
     if not target.exists():
         return
     if not overwrite:
@@ -96,13 +91,17 @@ def written_whole(target: Path) -> Iterator[Path]:
     or a stop nothing is left of the new one.
     """
     partial = beside(target, "partial")
+    is_new_folder = not target.parent.exists()
     remove(partial)
     try:
         with explained_writing("the export", target.parent):
+            target.parent.mkdir(exist_ok=True)
             yield partial
             _put_in_place(partial, target)
     finally:
         remove(partial)
+        if is_new_folder and not any(target.parent.iterdir()):
+            target.parent.rmdir()
 
 
 def beside(target: Path, suffix: str) -> Path:

@@ -18,17 +18,18 @@ class History:
     ----------
     done, undone
         Edits that count, and edits that were taken back, the last one at the end.
-    last_row
-        Number of the annotator's newest row.
+    first_row, last_row
+        Numbers of the annotator's oldest and newest row, 0 without any.
     """
 
     def __init__(self) -> None:
         self.done: list[Stroke] = []
         self.undone: list[Stroke] = []
-        self.last_row = 0
+        self.first_row = self.last_row = 0
 
     def take(self, row: Stroke) -> None:
         """Follow one more row; a new edit ends what could be redone."""
+        self.first_row = self.first_row or row.sequence
         self.last_row = row.sequence
         if row.kind == "edit":
             self.done.append(row)

@@ -27,6 +27,7 @@ from napari_unetseg.geometry import Box
 Kind = Literal["edit", "undo", "redo"]
 
 _SCHEMA = """
+BEGIN;
 CREATE TABLE IF NOT EXISTS strokes (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL, kind TEXT NOT NULL,
     target INTEGER, annotator TEXT NOT NULL, time TEXT NOT NULL, tool TEXT NOT NULL,
@@ -39,6 +40,7 @@ CREATE TABLE IF NOT EXISTS reviewed (
 CREATE TABLE IF NOT EXISTS rejected_clicks (
     id INTEGER PRIMARY KEY, annotator TEXT NOT NULL, time TEXT NOT NULL,
     model_version TEXT, z INT, y INT, x INT, class_id INT);
+COMMIT;
 """
 _BOX = "z0, y0, x0, z1, y1, x1"
 _STROKE = (
@@ -311,9 +313,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
     if not path.exists():
-        empty = sqlite3.connect(":memory:", check_same_thread=False)
-        empty.executescript(_SCHEMA)
-        return empty
+        return _nothing()
     if path.with_name(f"{path.name}-wal").exists() or os.access(path.parent, os.W_OK):
         options = "mode=ro"
     else:
@@ -323,11 +323,20 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?{options}", uri=True, check_same_thread=False
     )
     try:
-        connection.execute("SELECT 1 FROM strokes LIMIT 1").fetchall()
+        tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
     except sqlite3.Error:
         connection.close()
         raise
+    if ("strokes",) not in tables:
+        connection.close()
+        return _nothing()
     return connection
+
+
+def _nothing() -> sqlite3.Connection:
+    empty = sqlite3.connect(":memory:", check_same_thread=False)
+    empty.executescript(_SCHEMA)
+    return empty
 
 
 def _stroke(row: Sequence[Any]) -> Stroke:

@@ -90,7 +90,7 @@ def nifti_header(image: ExportedImage) -> Any:
     affine = np.diag([*size, 1.0])
     affine[:3, 3] = [v * to_mm for v in reversed(image.origin)]
     is_long = max(image.shape) > _LONGEST_NIFTI1
-    kind = nibabel.Nifti2Header if is_long else nibabel.Nifti1Header
+    kind: Any = nibabel.Nifti2Header if is_long else nibabel.Nifti1Header
     header = kind(endianness="<")
     header.set_data_shape(tuple(reversed(image.shape)))
     header.set_data_dtype(image.dtype)

@@ -45,18 +45,18 @@ def open_node(uri: str | Path) -> zarr.Array[Any] | zarr.Group:
         ) from error
     except FileNotFoundError as error:
         raise VolumeNotFoundError(f"There is no zarr at {text}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:
+        if is_remote:
+            # Every kind of address has its own errors: no such host, 403, no rights.
+            raise VolumeNotFoundError(
+                f"The address {text} cannot be read, {in_short(error)}",
+                do="Check the address, the network and your access.",
+            ) from error
+        if not isinstance(error, ValueError | KeyError | TypeError | AttributeError):
+            raise
         raise MetadataError(
             f"The zarr metadata of {last_part(text)} is damaged, {in_short(error)}",
             do="Restore zarr.json (or .zarray, .zattrs) from the source.",
-        ) from error
-    except Exception as error:
-        if not is_remote:
-            raise
-        # Every kind of address has its own errors: no such host, 403, no credentials.
-        raise VolumeNotFoundError(
-            f"The address {text} cannot be reached, {in_short(error)}",
-            do="Check the address, the network and your access.",
         ) from error
     return node
 

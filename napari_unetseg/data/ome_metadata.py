@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from napari_unetseg.errors import (
 from napari_unetseg.geometry import Zyx, zyx
 
 VERSIONS = ("0.4", "0.5")
+TRANSFORMS = "coordinateTransformations"
 PLAIN_AXES = {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}
 
 Scale = tuple[float, float, float]
@@ -90,6 +91,8 @@ def read_image(uri: str | Path) -> ImageInfo:
     ome = ome_of(node)
     multiscale = _multiscale(ome, name)
     version = _version(ome, multiscale, name)
+    # First what a person understands, then what only the schema says.
+    _check_numbers(multiscale, name)
     _check_structure(ome, version, name)
     return _image(node, name, version, ome, multiscale)
 
@@ -122,6 +125,37 @@ def _version(ome: Mapping[str, Any], multiscale: Mapping[str, Any], name: str) -
     return version
 
 
+def _check_numbers(multiscale: Mapping[str, Any], name: str) -> None:
+    """Refuse scales and translations that no space can have."""
+    for kind, values in _transforms_of(multiscale):
+        numbers = [v for v in values if isinstance(v, int | float)]
+        if kind == "scale" and not all(math.isfinite(v) and v > 0 for v in numbers):
+            raise MetadataError(
+                f"The voxel size in the metadata of {name} is impossible",
+                got=" × ".join(f"{v:g}" for v in numbers),
+                expected="numbers greater than zero",
+                do="Correct the scale at its source.",
+            )
+        if not all(math.isfinite(v) for v in numbers):
+            raise MetadataError(
+                f"The translation in the metadata of {name} is no number",
+                got=", ".join(f"{v:g}" for v in numbers),
+                do="Correct the translation at its source.",
+            )
+
+
+def _transforms_of(multiscale: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield kind and values of all transforms, passing over what is malformed."""
+    datasets = multiscale.get("datasets")
+    holders = [multiscale, *(datasets if isinstance(datasets, list) else [])]
+    for holder in holders:
+        listed = holder.get(TRANSFORMS) if isinstance(holder, Mapping) else None
+        for item in listed if isinstance(listed, list) else []:
+            kind = item.get("type") if isinstance(item, Mapping) else None
+            if kind in ("scale", "translation") and isinstance(item.get(kind), list):
+                yield kind, item[kind]
+
+
 def _check_structure(ome: Mapping[str, Any], version: str, name: str) -> None:
     models = yaozarrs.v05 if version == "0.5" else yaozarrs.v04
     model = models.LabelImage if "image-label" in ome else models.Image
@@ -130,8 +164,9 @@ def _check_structure(ome: Mapping[str, Any], version: str, name: str) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
+        problem = first["msg"].removeprefix("Value error, ").rstrip(".")
         raise MetadataError(
-            f"The OME-Zarr metadata of {name} is wrong at {place}, {first['msg']}",
+            f"The OME-Zarr metadata of {name} is wrong at {place}, {problem}",
             do="Correct the metadata at its source.",
         ) from error
 
@@ -147,9 +182,9 @@ def _image(
     arrays = [_level_array(group, d["path"], name) for d in multiscale["datasets"]]
     for array in arrays:
         _check_axes(axes, array, name)
-    shared = _transform(multiscale.get("coordinateTransformations"), axes)
+    shared = _transform(multiscale.get(TRANSFORMS), axes)
     levels = tuple(
-        _level(array, dataset, axes, shared, name)
+        _level(array, dataset, axes, shared)
         for array, dataset in zip(arrays, multiscale["datasets"], strict=True)
     )
     _check_levels(levels, name)
@@ -266,23 +301,10 @@ def _level(
     dataset: Mapping[str, Any],
     axes: str,
     shared: tuple[Scale, Scale],
-    name: str,
 ) -> Level:
-    scale, translation = _transform(dataset.get("coordinateTransformations"), axes)
+    scale, translation = _transform(dataset.get(TRANSFORMS), axes)
     size = tuple(a * b for a, b in zip(scale, shared[0], strict=True))
     moved = tuple(t * s + u for t, s, u in zip(translation, *shared, strict=True))
-    if not all(math.isfinite(v) and v > 0 for v in size):
-        raise MetadataError(
-            f"The voxel size of level {dataset['path']} of {name} is impossible",
-            got=" × ".join(f"{v:g}" for v in size),
-            expected="numbers greater than zero",
-            do="Correct the scale in the metadata.",
-        )
-    if not all(math.isfinite(v) for v in moved):
-        raise MetadataError(
-            f"The translation of level {dataset['path']} of {name} is no number",
-            do="Correct the translation in the metadata.",
-        )
     z_size, y_size, x_size = size
     z_at, y_at, x_at = moved
     return Level(

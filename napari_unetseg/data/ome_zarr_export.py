@@ -168,7 +168,7 @@ def check_writable(root: Path) -> None:
 
 def _consolidate(root: Path) -> None:
     with warnings.catch_warnings():
-        # The store already has consolidated metadata; zarr warns that it is no standard.
+        # zarr warns that this is no standard; but the store has it already.
         warnings.simplefilter("ignore")
         zarr.consolidate_metadata(root)
 

@@ -18,7 +18,6 @@ result is the same, and writing a block twice changes nothing.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ import numpy as np
 import zarr
 
 from napari_unetseg.config import MAPS
-from napari_unetseg.data.nodes import attributes_of, is_zarr
+from napari_unetseg.data.nodes import attributes_of, is_zarr, open_node
 from napari_unetseg.data.ome_metadata import Level, read_image
 from napari_unetseg.data.ome_zarr import (
     create_image,
@@ -86,6 +85,7 @@ class PredictionStore:
         self.voxel_size = tuple(float(v) for v in header["voxel_size"])
         self.unit: str | None = header["unit"]
         self._groups: dict[str, zarr.Group] = {}
+        self._finest: dict[str, zarr.Array[Any]] = {}
 
     @classmethod
     def create(
@@ -113,6 +113,8 @@ class PredictionStore:
 
         Raises
         ------
+        MetadataError
+            If there is something at the path.
         DiskFullError, ReadOnlyError
             If it cannot be written.
         """
@@ -123,9 +125,14 @@ class PredictionStore:
             "maps": list(maps), "shape": list(shape), "chunk": list(chunk),
             "voxel_size": list(voxel_size), "unit": unit,
         }  # fmt: skip
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        partial = path.with_name(f"{path.name}.partial")
+        if path.exists():
+            raise MetadataError(
+                f"There already is something at {path}",
+                do="Remove it and predict again; corrections are kept.",
+            )
         with explained_writing("the prediction", path):
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)  # of a killed process
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 zarr.create_group(partial, attributes={_HEADER: header})
@@ -212,8 +219,9 @@ class PredictionStore:
         return [info.translation for info in self.infos(name)]
 
     def _read(self, name: str, box: Box) -> np.ndarray:
-        finest = cast("zarr.Array[Any]", self._group(name)["0"])
-        return np.asarray(finest[(..., *box.slices)])
+        if name not in self._finest:
+            self._finest[name] = cast("zarr.Array[Any]", self._group(name)["0"])
+        return np.asarray(self._finest[name][(..., *box.slices)])
 
     def _group(self, name: str) -> zarr.Group:
         if name not in self._groups:
@@ -256,7 +264,7 @@ def _divides(factor: Zyx, chunk: Zyx) -> bool:
 
 
 def _header_of(path: Path) -> dict[str, Any] | None:
-    header = attributes_of(zarr.open_group(path, mode="r")).get(_HEADER)
+    header = attributes_of(open_node(path)).get(_HEADER)
     return header if isinstance(header, dict) else None
 
 

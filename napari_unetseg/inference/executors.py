@@ -14,13 +14,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
 
 from napari_unetseg.data.predictions import BlockPrediction
+from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Block
 
-QUEUE_LENGTH = 2
+BLOCKS_WAITING = 1
+"""Blocks between two threads of the pipeline."""
+
+BLOCKS_READ_AHEAD = BLOCKS_WAITING + 1
+BLOCKS_TO_WRITE = BLOCKS_WAITING + 2
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,32 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Started:
+    """The network begins with a block."""
+
+    block: Block
+
+
+@dataclass(frozen=True)
 class Result:
-    """How a block ended: with an error, empty, or with its voxels on disk."""
+    """How a block ended: failed, empty, or with its voxels on disk.
+
+    Attributes
+    ----------
+    error, reason
+        Of a failed block; the reason is a sentence.
+    seconds
+        Spent in the three steps.
+    """
 
     block: Block
     empty: bool = False
     error: Exception | None = None
+    reason: str = ""
     seconds: float = 0.0
+
+
+Progress: TypeAlias = Started | Result
 
 
 class Executor(Protocol):
@@ -55,10 +79,12 @@ class Executor(Protocol):
         self,
         blocks: Iterable[Block],
         steps: Steps,
-        on_start: Callable[[Block], None],
         is_cancelled: Callable[[], bool],
-    ) -> Iterator[Result]:
-        """Yield one result per block; none is begun after a cancel."""
+    ) -> Iterator[Progress]:
+        """Yield a ``Started`` and a ``Result`` per block; none begins after a cancel.
+
+        Whoever stops before the end closes the iterator.
+        """
         ...
 
 
@@ -69,108 +95,163 @@ class SerialExecutor:
         self,
         blocks: Iterable[Block],
         steps: Steps,
-        on_start: Callable[[Block], None],
         is_cancelled: Callable[[], bool],
-    ) -> Iterator[Result]:
-        """Yield one result per block."""
+    ) -> Iterator[Progress]:
+        """Yield a ``Started`` and a ``Result`` per block."""
         for block in blocks:
             if is_cancelled():
                 return
-            on_start(block)
-            started = time.monotonic()
-            item = _read(steps, block)
-            item = _predict(steps, block, item)
-            yield _write(steps, block, item, started)
+            yield Started(block)
+            yield _write(steps, _predict(steps, _read(steps, block)))
 
 
 class PipelineExecutor:
-    """Reading and writing go on in threads of their own while the network computes."""
+    """Reading, predicting and writing each go on in a thread of their own.
+
+    What happened is yielded in the calling thread, as soon as it did.
+    """
 
     def run(
         self,
         blocks: Iterable[Block],
         steps: Steps,
-        on_start: Callable[[Block], None],
         is_cancelled: Callable[[], bool],
-    ) -> Iterator[Result]:
-        """Yield one result per block."""
-        to_predict: queue.Queue[Any] = queue.Queue(QUEUE_LENGTH)
-        to_write: queue.Queue[Any] = queue.Queue(QUEUE_LENGTH)
-        results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
-        stop = threading.Event()
+    ) -> Iterator[Progress]:
+        """Yield a ``Started`` and a ``Result`` per block."""
+        yield from _Pipeline(blocks, steps, is_cancelled).run()
 
-        def read_all() -> None:
-            for block in blocks:
-                if stop.is_set() or is_cancelled():
-                    break
-                to_predict.put((block, _read(steps, block)))
-            to_predict.put(None)
 
-        def write_all() -> None:
-            while (entry := to_write.get()) is not None:
-                block, item, started = entry
-                results.put(_write(steps, block, item, started))
-            results.put(None)
+@dataclass(frozen=True)
+class _Item:
+    """A block on its way, with what the last step made of it."""
 
+    result: Result
+    content: Any = None
+
+    @property
+    def goes_on(self) -> bool:
+        return self.result.error is None and not self.result.empty
+
+
+_Inbox: TypeAlias = "queue.Queue[_Item | None]"
+
+
+class _Pipeline:
+    """The threads of one run, and the queues between them; None ends a queue."""
+
+    def __init__(
+        self, blocks: Iterable[Block], steps: Steps, is_cancelled: Callable[[], bool]
+    ) -> None:
+        self._blocks, self._steps, self._is_cancelled = blocks, steps, is_cancelled
+        self._to_predict: _Inbox = queue.Queue(BLOCKS_WAITING)
+        self._to_write: _Inbox = queue.Queue(BLOCKS_WAITING)
+        self._out: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._fault: BaseException | None = None
+
+    def run(self) -> Iterator[Progress]:
         threads = [
-            threading.Thread(target=read_all, name="unetseg-read"),
-            threading.Thread(target=write_all, name="unetseg-write"),
+            self._thread("read", self._read_all, None, self._to_predict.put),
+            self._thread(
+                "predict", self._predict_all, self._to_predict, self._to_write.put
+            ),
+            self._thread("write", self._write_all, self._to_write, self._out.put),
         ]
         for thread in threads:
             thread.start()
         try:
-            while (entry := to_predict.get()) is not None:
-                block, item = entry
-                if is_cancelled():
-                    continue  # let the reader come to its end
-                on_start(block)
-                started = time.monotonic()
-                to_write.put((block, _predict(steps, block, item), started))
-                while not results.empty():
-                    if (result := results.get()) is not None:
-                        yield result
-            to_write.put(None)
-            while (result := results.get()) is not None:
-                yield result
+            while (progress := self._out.get()) is not None:
+                yield progress
         finally:
-            stop.set()
-            _drain(to_predict, threads[0])
-            to_write.put(None)
+            # Each stage takes what it gets until its queue ends, so that all come to
+            # an end by themselves, at most one block later.
+            self._stop.set()
             for thread in threads:
                 thread.join()
+        if self._fault is not None:
+            raise self._fault
+
+    def _thread(
+        self,
+        name: str,
+        stage: Callable[[], None],
+        inbox: _Inbox | None,
+        end: Callable[[None], None],
+    ) -> threading.Thread:
+        """Return a thread that, whatever happens in it, lets its neighbours end."""
+
+        def guarded() -> None:
+            try:
+                stage()
+            except BaseException as fault:  # noqa: BLE001 (raised by the calling thread)
+                self._fault = fault
+                self._stop.set()
+                if inbox is not None:
+                    while inbox.get() is not None:
+                        continue
+            finally:
+                end(None)
+
+        return threading.Thread(target=guarded, name=f"unetseg-{name}")
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._stop.is_set() or self._is_cancelled()
+
+    def _read_all(self) -> None:
+        for block in self._blocks:
+            if self._is_stopped:
+                return
+            self._to_predict.put(_read(self._steps, block))
+
+    def _predict_all(self) -> None:
+        while (item := self._to_predict.get()) is not None:
+            if not self._is_stopped:
+                self._out.put(Started(item.result.block))
+                self._to_write.put(_predict(self._steps, item))
+
+    def _write_all(self) -> None:
+        while (item := self._to_write.get()) is not None:
+            self._out.put(_write(self._steps, item))
 
 
-def _drain(waiting: queue.Queue[Any], thread: threading.Thread) -> None:
-    """Make room until the thread that fills a queue has ended."""
-    while thread.is_alive():
-        try:
-            waiting.get(timeout=0.05)
-        except queue.Empty:
-            continue
-
-
-def _read(steps: Steps, block: Block) -> Any:
+def _read(steps: Steps, block: Block) -> _Item:
+    started = time.monotonic()
     try:
-        return steps.read(block)
+        content = steps.read(block)
     except Exception as error:  # noqa: BLE001 (one bad block must not end the run)
-        return error
+        return _failed(Result(block), error, "Reading the voxels", started)
+    return _Item(_timed(Result(block, empty=content is None), started), content)
 
 
-def _predict(steps: Steps, block: Block, item: Any) -> Any:
-    if item is None or isinstance(item, Exception):
+def _predict(steps: Steps, item: _Item) -> _Item:
+    if not item.goes_on:
         return item
+    started = time.monotonic()
     try:
-        return steps.predict(item, block)
+        prediction = steps.predict(item.content, item.result.block)
     except Exception as error:  # noqa: BLE001 (as above)
-        return error
+        return _failed(item.result, error, "Predicting", started)
+    return _Item(_timed(item.result, started), prediction)
 
 
-def _write(steps: Steps, block: Block, item: Any, started: float) -> Result:
-    error: Exception | None = item if isinstance(item, Exception) else None
-    if item is not None and error is None:
-        try:
-            steps.write(block, item)
-        except Exception as failed:  # noqa: BLE001 (as above)
-            error = failed
-    seconds = time.monotonic() - started
-    return Result(block, empty=item is None, error=error, seconds=seconds)
+def _write(steps: Steps, item: _Item) -> Result:
+    if not item.goes_on:
+        return item.result
+    started = time.monotonic()
+    try:
+        steps.write(item.result.block, item.content)
+    except Exception as error:  # noqa: BLE001 (as above)
+        return _failed(item.result, error, "Writing the prediction", started).result
+    return _timed(item.result, started)
+
+
+def _timed(result: Result, started: float) -> Result:
+    return replace(result, seconds=result.seconds + time.monotonic() - started)
+
+
+def _failed(result: Result, error: Exception, doing: str, started: float) -> _Item:
+    reason = str(error)
+    if not isinstance(error, UnetsegError):
+        reason = f"{doing} failed, {type(error).__name__}: {reason or 'no details'}."
+    return _Item(replace(_timed(result, started), error=error, reason=reason))

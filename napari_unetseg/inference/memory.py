@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,22 +11,44 @@ from pathlib import Path
 from napari_unetseg.errors import MemoryBudgetError
 from napari_unetseg.geometry import BlockGrid, Zyx, zyx
 
-# A block of about so many read voxels takes a second or two on two cores: small enough
-# that the window fills while one looks, large enough that the halo does not dominate.
-COMFORTABLE_READ = 2**21
+COMFORTABLE_READ = 64 * 192 * 192
+"""Voxels of a read box that take a second or two: the window fills while one looks."""
+
+LARGEST_READ = 96 * 256 * 256
+"""Voxels of a read box where a wide halo would waste most of a smaller one."""
+
+WASTEFUL = 1 / 3
+"""A block of which less is kept than this may be larger than comfortable."""
+
 FALLBACK_BYTES = 2 * 2**30
 MAX_CHUNK = (32, 64, 64)
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_bytes() -> int:
-    """Return the memory that is free now, as far as the system says."""
+    """Return the memory that is free now, as far as system and container say."""
+    return int(min(_free_bytes(), _left_in_container()))
+
+
+def _free_bytes() -> int:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         values = {line.split(":")[0]: int(line.split()[1]) for line in lines}
         return values["MemAvailable"] * 1024
     except (OSError, KeyError, ValueError, IndexError):
-        pages = getattr(os, "sysconf", lambda _: 0)("SC_PHYS_PAGES")
-        return pages * 4096 // 2 or FALLBACK_BYTES
+        pass
+    try:  # what is free is not told everywhere: half of what there is
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):
+        return FALLBACK_BYTES
+
+
+def _left_in_container() -> float:
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        return max(0, limit - int((_CGROUP / "memory.current").read_text()))
+    except (OSError, ValueError):  # no container, or "max"
+        return math.inf
 
 
 def output_chunk(shape: Zyx, stride: Zyx) -> Zyx:
@@ -52,14 +76,14 @@ def plan_grid(
     memory_bytes: int,
     wanted: Zyx | None = None,
 ) -> BlockGrid:
-    """Return the grid with the largest block of whole chunks that fits.
+    """Return the grid with the block of whole chunks that wastes least on its halo.
 
     Parameters
     ----------
     shape, chunk, halo, stride
         Of the volume, of the output, and of the network; zyx.
     bytes_for
-        Peak memory of predicting a read box of this shape.
+        Peak memory of a run whose blocks are read from boxes of this shape.
     memory_bytes
         What may be used.
     wanted
@@ -68,48 +92,79 @@ def plan_grid(
     Raises
     ------
     MemoryBudgetError
-        If not even one chunk fits; with both numbers.
+        If not even one chunk, or not the block that was chosen, fits; with both
+        numbers.
     """
-    if wanted is not None:
-        block = zyx(-(-w // c) * c for w, c in zip(wanted, chunk, strict=True))
-        _check(bytes_for(_read_shape(block, halo, stride, shape)), memory_bytes)
+
+    def grid(block: Zyx) -> BlockGrid:
         return BlockGrid(shape, block, halo, stride)
-    best = chunk
-    need = bytes_for(_read_shape(chunk, halo, stride, shape))
-    _check(need, memory_bytes)
-    for block in _larger(chunk, shape):
-        read = _read_shape(block, halo, stride, shape)
-        too_long = read[0] * read[1] * read[2] > COMFORTABLE_READ
-        if too_long or bytes_for(read) > memory_bytes:
+
+    if wanted is not None:
+        within = (min(w, n) for w, n in zip(wanted, shape, strict=True))
+        chosen = grid(zyx(-(-w // c) * c for w, c in zip(within, chunk, strict=True)))
+        check_fits_memory(chosen, bytes_for, memory_bytes)
+        return chosen
+    smallest = grid(chunk)
+    check_fits_memory(smallest, bytes_for, memory_bytes)
+    best = smallest
+    for limit in (COMFORTABLE_READ, LARGEST_READ):
+        fitting = (
+            candidate
+            for candidate in map(grid, _candidates(shape, chunk, limit))
+            if math.prod(largest_read(candidate)) <= limit
+            and bytes_for(largest_read(candidate)) <= memory_bytes
+        )
+        best = max(fitting, key=_worth, default=smallest)
+        if _worth(best) >= WASTEFUL:
             break
-        best = block
-    return BlockGrid(shape, best, halo, stride)
+    return best
 
 
-def _larger(chunk: Zyx, shape: Zyx) -> Iterator[Zyx]:
-    """Yield ever larger blocks: the axis with the shortest block is doubled first."""
-    block = list(chunk)
-    while True:
-        open_axes = [a for a in range(3) if block[a] < shape[a]]
-        if not open_axes:
-            return
-        axis = min(open_axes, key=lambda a: (block[a], -a))
-        block[axis] *= 2
-        yield zyx(block)
-
-
-def _read_shape(block: Zyx, halo: Zyx, stride: Zyx, shape: Zyx) -> Zyx:
+def largest_read(grid: BlockGrid) -> Zyx:
+    """Return the shape of the largest read box of a grid."""
     return zyx(
         min(-(-n // s) * s, b + 2 * (-(-h // s) * s))
-        for n, b, h, s in zip(shape, block, halo, stride, strict=True)
+        for n, b, h, s in zip(
+            grid.shape, grid.block, grid.halo, grid.stride, strict=True
+        )
     )
 
 
-def _check(need: int, allowed: int) -> None:
-    if need > allowed:
+def check_fits_memory(
+    grid: BlockGrid, bytes_for: Callable[[Zyx], int], memory_bytes: int
+) -> None:
+    """Refuse a grid whose blocks need more memory than is allowed.
+
+    Raises
+    ------
+    MemoryBudgetError
+        With both numbers.
+    """
+    need = bytes_for(largest_read(grid))
+    if need > memory_bytes:
         raise MemoryBudgetError(
-            "Predicting one block needs more memory than is allowed",
-            got=f"{allowed / 1e9:.2f} GB",
+            f"Predicting a block of {' × '.join(map(str, grid.block))} voxels needs "
+            "more memory than is allowed",
+            got=f"{memory_bytes / 1e9:.2f} GB",
             expected=f"at least {need / 1e9:.2f} GB",
-            do="Allow more memory, close other programs, or choose a smaller model.",
+            do="Allow more memory, close other programs, or choose a smaller block or "
+            "model.",
         )
+
+
+def _candidates(shape: Zyx, chunk: Zyx, limit: int) -> Iterator[Zyx]:
+    """Yield blocks of whole chunks and at most ``limit`` voxels, small ones first."""
+    most = limit // math.prod(chunk)
+    counts = (
+        range(1, min(-(-n // c), most) + 1) for n, c in zip(shape, chunk, strict=True)
+    )
+    for count in itertools.product(*counts):
+        if math.prod(count) <= most:
+            yield zyx(k * c for k, c in zip(count, chunk, strict=True))
+
+
+def _worth(grid: BlockGrid) -> float:
+    """Return which part of what is read is kept."""
+    kept = (min(b, n) for b, n in zip(grid.block, grid.shape, strict=True))
+    read = (min(r, n) for r, n in zip(largest_read(grid), grid.shape, strict=True))
+    return math.prod(kept) / math.prod(read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,13 @@ from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import TrainingError
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.training.augment import augment
-from napari_unetseg.training.training_set import Labels, Region, TrainingSet
+from napari_unetseg.training.training_set import Labels, TrainingSet
 
 CENTRES_PER_REGION = 256
 HELD_OUT = 0.2
+MOST_HELD_OUT = 8  # more would cost labels and make the figure little better
 MIN_REGIONS_TO_SPLIT = 5
+LEFT_OF_CLASS = 0.6
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Batch:
     target
         int64 (batch, z, y, x), 255 where nothing is known.
     raters
-        The same per rater, (batch, rater, z, y, x).
+        What each rater said alone, (batch, rater, z, y, x).
     """
 
     image: Tensor
@@ -71,9 +74,9 @@ class Patches:
         self._raters = [labels.by_rater.get(name) for name in raters]
         self._patch = patch
         self._rng = np.random.default_rng(seed)
-        kept, self.held_out = split_regions(labels.regions, self._rng)
-        self._hidden = tuple(region.box for region in self.held_out)
-        self._centres = self._index(kept)
+        found = self._index(dict.fromkeys(region.box for region in labels.regions))
+        self.held_out = held_out_boxes(found, self._rng)
+        self._centres = self._kept(found)
 
     def draw(self, size: int) -> Batch:
         """Return a batch of changed patches."""
@@ -81,13 +84,19 @@ class Patches:
         images, labels = zip(*drawn, strict=True)
         return _batch(np.stack(images), np.stack(labels))
 
-    def held_out_patches(self, most: int = 6) -> list[Batch]:
+    @property
+    def silent_raters(self) -> tuple[bool, ...]:
+        """Which raters have no labels of their own."""
+        return tuple(labels is None for labels in self._raters)
+
+    def held_out_patches(self) -> list[Batch]:
         """Return patches, as they are, in which only held-out labels count."""
         patches = []
-        for region in self.held_out[:most]:
-            box = Box.around(region.box.centre, self._patch)
+        for held in self.held_out:
+            at = np.argwhere(self._labels.read(held) != UNSET) + held.start
+            box = Box.around(at[len(at) // 2], self._patch)
             labels = np.full(self._patch, UNSET, np.uint8)
-            part = region.box.intersection(box)
+            part = held.intersection(box)
             labels[part.relative_to(box).slices] = self._labels.read(part)
             patches.append(_batch(self._image(box)[None], labels[None, None]))
         return patches
@@ -109,18 +118,16 @@ class Patches:
             )
         ]
         box = Box.around(middle, self._patch)
-        labels = [self._read(self._labels, box)]
-        labels += [
-            labels[0] if rater is None else self._read(rater, box)
-            for rater in self._raters
-        ]
+        labels = [self._read(who, box) for who in (self._labels, *self._raters)]
         return augment(self._image(box), np.stack(labels), self._rng)
 
-    def _read(self, labels: Labels, box: Box) -> np.ndarray:
+    def _read(self, labels: Labels | None, box: Box) -> np.ndarray:
         values = np.full(self._patch, UNSET, np.uint8)
         part = box.clipped(self._volume.shape)
+        if labels is None:
+            return values
         values[part.relative_to(box).slices] = labels.read(part)
-        for hidden in self._hidden:
+        for hidden in self.held_out:
             common = hidden.intersection(part)
             if not common.is_empty:
                 values[common.relative_to(box).slices] = UNSET
@@ -136,38 +143,62 @@ class Patches:
             voxels, [(0, 0), *zip(before, after, strict=True)], mode="symmetric"
         )
 
-    def _index(self, regions: list[Region]) -> dict[int, np.ndarray]:
-        """Return some voxels of every class that is labelled, zyx."""
-        found: dict[int, list[np.ndarray]] = {}
-        for box in dict.fromkeys(region.box for region in regions):
+    def _index(self, boxes: Iterable[Box]) -> dict[Box, dict[int, np.ndarray]]:
+        """Return, per box and class, some labelled voxels, zyx."""
+        found: dict[Box, dict[int, np.ndarray]] = {}
+        for box in boxes:
             values = self._labels.read(box)
             for class_id in np.unique(values[values != UNSET]):
                 at = np.argwhere(values == class_id)
                 chosen = self._rng.permutation(len(at))[:CENTRES_PER_REGION]
-                found.setdefault(int(class_id), []).append(at[chosen] + box.start)
-        if not found:
+                found.setdefault(box, {})[int(class_id)] = at[chosen] + box.start
+        return found
+
+    def _kept(
+        self, found: Mapping[Box, Mapping[int, np.ndarray]]
+    ) -> dict[int, np.ndarray]:
+        """Return voxels per class to put patches around, none of them held out."""
+        parts: dict[int, list[np.ndarray]] = {}
+        for box, classes in found.items():
+            for class_id, at in {} if box in self.held_out else classes.items():
+                parts.setdefault(class_id, []).append(at)
+        if not parts:
             raise TrainingError("Nothing is labelled yet", do="Paint something first.")
-        return {class_id: np.concatenate(parts) for class_id, parts in found.items()}
+        return {class_id: np.concatenate(parts[class_id]) for class_id in sorted(parts)}
 
 
-def split_regions(
-    regions: tuple[Region, ...], rng: np.random.Generator
-) -> tuple[list[Region], list[Region]]:
-    """Return regions to learn from and regions held out; these share no voxel.
+def held_out_boxes(
+    found: Mapping[Box, Mapping[int, np.ndarray]], rng: np.random.Generator
+) -> tuple[Box, ...]:
+    """Return boxes that are measured and not learned from; they overlap no other.
 
-    With few regions none is held out: every label counts more than the figure.
+    With few boxes none is held out: every label counts more than the figure. No class
+    loses more than a part of its labels.
+
+    Parameters
+    ----------
+    found
+        Labelled voxels per box and class.
     """
-    boxes = list(dict.fromkeys(region.box for region in regions))
-    if len(boxes) < MIN_REGIONS_TO_SPLIT:
-        return list(regions), []
-    n_held = max(1, round(HELD_OUT * len(boxes)))
-    chosen = {boxes[i] for i in rng.permutation(len(boxes))[:n_held]}
-    held = [r for r in regions if r.box in chosen]
-    kept = [
-        r for r in regions
-        if r.box not in chosen and not any(h.box.contains(r.box) for h in held)
-    ]  # fmt: skip
-    return kept, held
+    if len(found) < MIN_REGIONS_TO_SPLIT:
+        return ()
+    n_held = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(found))))
+    left: dict[int, int] = {}
+    for classes in found.values():
+        for class_id, at in classes.items():
+            left[class_id] = left.get(class_id, 0) + len(at)
+    least = {class_id: LEFT_OF_CLASS * n for class_id, n in left.items()}
+    boxes = list(found)
+    held: list[Box] = []
+    for box in (boxes[i] for i in rng.permutation(len(boxes))):
+        if len(held) == n_held:
+            break
+        costs = {class_id: len(at) for class_id, at in found[box].items()}
+        is_alone = not any(box.overlaps(other) for other in boxes if other != box)
+        if is_alone and all(left[c] - n >= least[c] for c, n in costs.items()):
+            held.append(box)
+            left |= {c: left[c] - n for c, n in costs.items()}
+    return tuple(held)
 
 
 def _inside(middle: int, patch: int, size: int) -> int:

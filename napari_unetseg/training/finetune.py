@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from napari_unetseg.config import TrainConfig
 from napari_unetseg.data.classes import ClassInfo
@@ -37,16 +38,24 @@ from napari_unetseg.models.planning import plan_network, plan_patch
 from napari_unetseg.models.registration import register_version
 from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.store import ModelCard, ModelStore, read_card, weights_path
-from napari_unetseg.models.unet import UNet
+from napari_unetseg.models.unet import Output, UNet
 from napari_unetseg.models.weights import load_weights
 from napari_unetseg.training.dataset import Batch, Patches, patch_of
-from napari_unetseg.training.losses import IGNORE, deep_loss, masked_loss
+from napari_unetseg.training.losses import (
+    IGNORE,
+    Parent,
+    consensus_target,
+    deep_loss,
+    masked_loss,
+    one_hot,
+)
 from napari_unetseg.training.training_set import TrainingSet
 
 NEW_RATE, FINE_RATE = 2e-3, 5e-4
 WARM_UP = 0.05
 MEASURE_EVERY = 25
 MEAN_DECAY = 0.97
+WEIGHT_DECAY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -141,12 +150,15 @@ class _Loop:
         self._device = torch.device(choose_device(config.device))
         self._network = network.to(self._device).train()
         self.mean = copy.deepcopy(network).eval()
+        self._parent = None if job.parent_dir is None else Parent(network)
         self._patches, self._job = patches, job
         self._on_event, self._is_cancelled = on_event, is_cancelled
         self._rate = config.learning_rate or (NEW_RATE if job.parent_dir is None
                                               else FINE_RATE)  # fmt: skip
         self._optimizer = torch.optim.AdamW(
-            network.parameters(), lr=self._rate, weight_decay=1e-4
+            network.parameters(),
+            lr=self._rate,
+            weight_decay=WEIGHT_DECAY if self._parent is None else 0.0,
         )
         self._held_out = patches.held_out_patches()
         self._started = time.monotonic()
@@ -190,16 +202,10 @@ class _Loop:
             group["lr"] = self._rate * factor
 
     def _one_step(self, batch: Batch) -> float:
+        image = batch.image.to(self._device)
         with self._autocast():
-            output = self._network(batch.image.to(self._device), deep=True)
-        target = batch.target.to(self._device)
-        loss = masked_loss(output.consensus, target)
-        loss = loss + deep_loss(output.aux, target)
-        if output.raters is not None:
-            for number in range(output.raters.shape[1]):
-                said = batch.raters[:, number].to(self._device)
-                part = masked_loss(output.raters[:, number], said)
-                loss = loss + part / output.raters.shape[1]
+            output = self._network(image, deep=True)
+        loss = self._loss(output, batch, image)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -212,6 +218,25 @@ class _Loop:
         self._optimizer.step()
         self._follow_mean()
         return value
+
+    def _loss(self, output: Output, batch: Batch, image: Tensor) -> Tensor:
+        """Return the loss of all heads, and what a parent has to say."""
+        n_classes = output.consensus.shape[1]
+        everybody, said = batch.target.to(self._device), batch.raters.to(self._device)
+        target = consensus_target(everybody, said, n_classes)
+        loss = masked_loss(output.consensus, target) + deep_loss(output.aux, target)
+        if output.raters is not None:
+            silent = self._patches.silent_raters
+            for number, logits in enumerate(output.raters.unbind(1)):
+                # Who never labelled here at least sees what the others corrected.
+                own = everybody if silent[number] else said[:, number]
+                part = masked_loss(logits, one_hot(own, n_classes))
+                loss = loss + part / len(silent)
+        if self._parent is None:
+            return loss
+        with self._autocast():
+            kept = self._parent.distillation(image, output, target)
+        return loss + kept + self._parent.pull(self._network)
 
     @torch.no_grad()
     def _follow_mean(self) -> None:
@@ -253,7 +278,9 @@ class _Loop:
 def _network(job: TrainJob, volume: Volume) -> tuple[UNet, tuple[str, ...], Zyx]:
     """Return the network to train, the raters of its heads, and the patch."""
     if job.parent_dir is None:
-        raters = job.training_set.raters if len(job.training_set.raters) > 1 else ()
+        raters = job.training_set.raters_among(job.raters)
+        if len(raters) < 2:
+            raters = ()
         spec = plan_network(
             voxel_size=volume.voxel_size,
             shape=volume.shape,

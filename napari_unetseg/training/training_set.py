@@ -49,7 +49,7 @@ class TrainingSet:
     labels
         What everybody said, the last word winning.
     by_rater
-        What each known rater said; empty if nobody's style is to be learned.
+        What each person said, by name; a network learns those that it has a head for.
     n_voxels
         Labelled voxels per class name; ``"background"`` counts too.
     stroke_ids
@@ -62,10 +62,9 @@ class TrainingSet:
     by_rater: Mapping[str, Labels] = field(default_factory=dict)
     stroke_ids: tuple[str, ...] = ()
 
-    @property
-    def raters(self) -> tuple[str, ...]:
-        """Names of the raters whose styles can be learned."""
-        return tuple(self.by_rater)
+    def raters_among(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of ``names`` who labelled, in the same order."""
+        return tuple(name for name in names if name in self.by_rater)
 
     def describe(self) -> str:
         """Say what there is, e.g. ``"1,204 voxels in 7 regions by Ana"``."""
@@ -73,7 +72,7 @@ class TrainingSet:
         number = len(self.regions)
         text = f"{sum(self.n_voxels.values()):,} voxels in {number} region"
         text += "" if number == 1 else "s"
-        return f"{text} by {' and '.join(people)}" if people else text
+        return f"{text} by {_listed(people)}" if people else text
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,6 @@ def collect(
     classes: Sequence[ClassInfo],
     *,
     annotators: Sequence[str] = (),
-    raters: Sequence[str] = (),
 ) -> TrainingSet:
     """Return all labels of a project to date.
 
@@ -122,8 +120,6 @@ def collect(
     ----------
     annotators
         Whose corrections count; everybody's if empty.
-    raters
-        Names of raters whose styles the project knows.
 
     Raises
     ------
@@ -131,26 +127,34 @@ def collect(
         If there are no labels, or only one kind of them.
     """
     names = tuple(annotators) or tuple(corrections.annotators())
-    accepted = tuple(
-        r.box
-        for r in corrections.reviewed()
-        if r.state == "accepted" and (not annotators or r.annotator in names)
-    )
-    labels = CorrectedLabels(corrections, predictions, accepted, names)
+    accepted = [
+        reviewed
+        for reviewed in corrections.reviewed()
+        if reviewed.state == "accepted"
+        and (not annotators or reviewed.annotator in annotators)
+    ]
     regions = [
         Region(box, "corrected", name)
         for name in names
         for box in corrections.labelled_boxes(name)
     ]
-    regions += [Region(box, "reviewed", "") for box in accepted]
+    regions += [Region(r.box, "reviewed", r.annotator) for r in accepted]
+
+    def labels_of(people: tuple[str, ...]) -> CorrectedLabels:
+        boxes = tuple(r.box for r in accepted if r.annotator in people)
+        return CorrectedLabels(corrections, predictions, boxes, people)
+
+    everybody = tuple(dict.fromkeys((*names, *(r.annotator for r in accepted))))
+    labels = labels_of(everybody)
     counts = _count(labels, regions, classes)
     check_counts(counts)
-    known = [n for n in names if n in raters and corrections.labelled_boxes(n)]
-    by_rater = {
-        name: CorrectedLabels(corrections, predictions, (), (name,)) for name in known
-    }
+    active = [n for n in everybody if any(r.annotator == n for r in regions)]
     return TrainingSet(
-        tuple(regions), labels, counts, by_rater, corrections.stroke_ids(names)
+        tuple(regions),
+        labels,
+        counts,
+        {name: labels_of((name,)) for name in active},
+        corrections.stroke_ids(names),
     )
 
 
@@ -170,7 +174,7 @@ def from_label_arrays(
         tuple(regions),
         labels,
         _count(labels, regions, classes),
-        by_rater if len(by_rater) > 1 else {},
+        by_rater,
     )
 
 
@@ -211,8 +215,21 @@ def check_counts(counts: Mapping[str, int]) -> None:
 def _count(
     labels: Labels, regions: Sequence[Region], classes: Sequence[ClassInfo]
 ) -> dict[str, int]:
+    """Return labelled voxels per class name; where regions overlap, once."""
     counts = np.zeros(256, np.int64)
-    for box in dict.fromkeys(region.box for region in regions):
-        counts += np.bincount(labels.read(box).ravel(), minlength=256)
+    boxes = list(dict.fromkeys(region.box for region in regions))
+    for number, box in enumerate(boxes):
+        values = labels.read(box)
+        for earlier in boxes[:number]:
+            common = earlier.intersection(box)
+            if not common.is_empty:
+                values[common.relative_to(box).slices] = UNSET
+        counts += np.bincount(values.ravel(), minlength=256)
     named = {"background": int(counts[0])}
     return named | {info.name: int(counts[info.id]) for info in classes}
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

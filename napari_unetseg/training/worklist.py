@@ -2,11 +2,13 @@
 
 A region's score for a class is the mean, over the most doubtful tenth of its voxels, of
 doubt times probability of the class. Taking the classes in turn keeps the frequent one
-from filling the list (class-stratified scheduling, as in ClaSP).
+from filling the list (class-stratified scheduling, as in ClaSP). What is labelled
+already is not in doubt. The same predictions and corrections give the same list.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +19,10 @@ from napari_unetseg.data.corrections import CorrectionStore
 from napari_unetseg.data.predictions import PROBABILITY, PredictionStore
 from napari_unetseg.geometry import Box, Zyx, zyx
 
-TILE: Zyx = (32, 64, 64)
-MAX_VOXELS = 2**24
-LABELLED_ENOUGH = 0.1
+TILE_VOXELS = 2**17  # 32 × 64 × 64 if voxels are cubes
+MAX_VOXELS = 2**22
+CELL_EDGE = 8  # coarse voxels along the edge of what is scored at once, at least
+LABELLED_ENOUGH = 0.5
 RATERS_DIFFER = 0.15
 LEAST_SCORE = 0.005
 DOUBTFUL_TENTH = 0.1
@@ -55,59 +58,193 @@ def rank_regions(
     *,
     volume_shape: Zyx,
     n: int = 12,
-    tile: Zyx = TILE,
+    tile: Zyx | None = None,
 ) -> tuple[WorkItem, ...]:
     """Return the regions that are most worth a look, the best first.
+
+    Where raters would disagree comes before where the model is merely unsure.
 
     Parameters
     ----------
     n
         How many at most.
     tile
-        Size of a region in level-0 voxels.
+        Size of a region in level-0 voxels; chosen from the voxel size if None.
     """
-    settled = _settled(corrections)
-    scored: dict[int, list[WorkItem]] = {}
-    for box, doubt, probability, differ, factor in _tiles(predictions, tile):
-        if _is_settled(box, settled, corrections):
-            continue
-        item = _best_of(box, doubt, probability, differ, factor, predictions)
-        if item is not None and item.score > LEAST_SCORE:
-            scored.setdefault(item.class_id, []).append(item)
-    for items in scored.values():
-        items.sort(key=lambda item: -item.score)
-    chosen: list[WorkItem] = []
-    while len(chosen) < n and any(scored.values()):
-        for items in scored.values():
-            if items and len(chosen) < n:
-                chosen.append(items.pop(0))
-    return tuple(sorted(chosen, key=lambda item: -item.score))
+    doubts = _Doubts(predictions, volume_shape, tile or tile_for(predictions))
+    settled = _Settled(corrections, predictions.path.stem)
+    cells, scores = doubts.scored_cells()
+    is_checked = np.zeros(len(cells), bool)
+    items: list[WorkItem] = []
+    open_classes = list(range(len(predictions.class_names)))
+    while open_classes and len(items) < n and cells:
+        number = open_classes.pop(0)
+        best = int(scores[:, number].argmax())
+        while scores[best, number] > LEAST_SCORE and not is_checked[best]:
+            # Labels are read for promising regions only: that is what costs time.
+            is_checked[best] = True
+            known = settled.mask(cells[best])
+            scores[best] = 0 if known is None else doubts.scores(cells[best], known)
+            best = int(scores[:, number].argmax())
+        if scores[best, number] > LEAST_SCORE:
+            score = float(scores[best, number])
+            known = settled.mask(cells[best])
+            items.append(doubts.item(cells[best], number, score, known))
+            scores[best] = 0
+            open_classes.append(number)
+    return tuple(sorted(items, key=lambda item: (_rank(item), -item.score)))
 
 
-def _tiles(
-    predictions: PredictionStore, tile: Zyx
-) -> Iterator[tuple[Box, np.ndarray, np.ndarray, np.ndarray | None, Zyx]]:
-    """Yield box, doubt, probability and rater map of each tile, at a coarse level."""
-    level, factor = _coarse_enough(predictions)
-    doubt = predictions.levels(TOTAL_UNCERTAINTY)[level]
-    probability = predictions.levels(PROBABILITY)[level]
-    has_raters = RATER_DISAGREEMENT in predictions.map_names
-    differ = predictions.levels(RATER_DISAGREEMENT)[level] if has_raters else None
-    for cell in Box.whole(predictions.shape).cells(tile):
-        box = cell.clipped(predictions.shape)
-        here = _slices(box, factor)
-        values = np.asarray(doubt[here])
-        if values.size and values.any():
-            yield (
-                box,
-                values,
-                np.asarray(probability[(slice(None), *here)]),
-                None if differ is None else np.asarray(differ[here]),
-                factor,
-            )
+def tile_for(predictions: PredictionStore) -> Zyx:
+    """Return a region of powers of two, flat where sections are thick."""
+    z, y, x = predictions.voxel_size
+    thickness = max(z / min(y, x), 1.0)
+    depth = 2 ** max(0, round(5 - math.log2(thickness) * 2 / 3))
+    edge: int = 2 ** round(math.log2(TILE_VOXELS / depth) / 2)
+    return depth, edge, edge
 
 
-def _slices(box: Box, factor: Zyx) -> tuple[slice, slice, slice]:
+class _Doubts:
+    """The maps of a prediction at a level that is small enough to look through."""
+
+    def __init__(self, predictions: PredictionStore, shape: Zyx, tile: Zyx) -> None:
+        self._names = predictions.class_names
+        self._shape, self._tile = shape, tile
+        arrays = predictions.levels(TOTAL_UNCERTAINTY)
+        sizes = [math.prod(array.shape) for array in arrays]
+        level = next(
+            (k for k, size in enumerate(sizes) if size <= MAX_VOXELS), len(sizes) - 1
+        )
+        self._factor = zyx(
+            round(a / b)
+            for a, b in zip(arrays[0].shape, arrays[level].shape, strict=True)
+        )
+        self._doubt = arrays[level]
+        self._probability = predictions.levels(PROBABILITY)[level]
+        has_raters = RATER_DISAGREEMENT in predictions.map_names
+        self._differ = (
+            predictions.levels(RATER_DISAGREEMENT)[level] if has_raters else None
+        )
+
+    def scored_cells(self) -> tuple[list[Box], np.ndarray]:
+        """Return all cells with some doubt and their scores, (cell, class)."""
+        cells, scores = [], []
+        for slab in self._slabs():
+            doubt, probability = self._read(slab)
+            if not doubt.any():
+                continue
+            for box in slab.cells(self._cell):
+                part = box.clipped(self._shape)
+                inside = _coarse(part.relative_to(slab), self._factor)
+                if doubt[inside].any():
+                    cells.append(part)
+                    scores.append(_scores(doubt[inside], probability[:, *inside]))
+        return cells, np.array(scores).reshape(len(cells), len(self._names))
+
+    def scores(self, cell: Box, known: np.ndarray) -> np.ndarray:
+        """Return the scores of a cell where only unlabelled voxels count."""
+        doubt, probability = self._read(cell)
+        return _scores(self._open(doubt, known), probability)
+
+    def item(
+        self, cell: Box, number: int, score: float, known: np.ndarray | None
+    ) -> WorkItem:
+        """Return the region of a cell in which most is in doubt."""
+        doubt, probability = self._read(cell)
+        if known is not None:
+            doubt = self._open(doubt, known)
+        both = doubt.astype(np.float32) * probability[number]
+        at = np.unravel_index(int(both.argmax()), both.shape)
+        centre = zyx(
+            min(a + int(i) * f + f // 2, b - 1)
+            for i, a, b, f in zip(at, cell.start, cell.stop, self._factor, strict=True)
+        )
+        box = Box(centre, zyx(c + 1 for c in centre)).aligned(self._tile)
+        name = self._names[number]
+        reason = f"unsure about {name}"
+        if self._differ is not None:
+            differ = np.asarray(self._differ[_coarse(cell, self._factor)])
+            if _of_top_tenth(differ) / 255 > RATERS_DIFFER:
+                reason = f"raters would disagree on {name}"
+        return WorkItem(box.clipped(self._shape), centre, number + 1, score, reason)
+
+    @property
+    def _cell(self) -> Zyx:
+        """What is scored at once: a region, or more of them in a huge volume."""
+        return zyx(
+            t * max(1, math.ceil(CELL_EDGE * f / t)) if f > 1 else t
+            for t, f in zip(self._tile, self._factor, strict=True)
+        )
+
+    def _slabs(self) -> Iterator[Box]:
+        _, height, width = self._shape
+        for slab in Box.whole(self._shape).cells((self._cell[0], height, width)):
+            yield slab.clipped(self._shape)
+
+    def _read(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        here = _coarse(box, self._factor)
+        return np.asarray(self._doubt[here]), np.asarray(self._probability[:, *here])
+
+    def _open(self, doubt: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Return doubt without what is labelled."""
+        z, y, x = self._factor
+        coarse = known[z // 2 :: z, y // 2 :: y, x // 2 :: x]
+        common = tuple(
+            slice(0, min(a, b)) for a, b in zip(doubt.shape, coarse.shape, strict=True)
+        )
+        rest = doubt.copy()
+        rest[common][coarse[common]] = 0
+        return rest
+
+
+class _Settled:
+    """What people have looked at already."""
+
+    def __init__(self, corrections: CorrectionStore, version: str) -> None:
+        self._corrections = corrections
+        self._reviewed = [reviewed.box for reviewed in corrections.reviewed()]
+        self._labelled = {
+            box
+            for name in corrections.annotators()
+            for box in corrections.labelled_boxes(name)
+        }
+        counting = set(corrections.stroke_ids())
+        self._corrected = [
+            stroke.box.centre
+            for stroke in corrections.strokes()
+            if stroke.model_version == version and stroke.uuid in counting
+        ]
+
+    def mask(self, box: Box) -> np.ndarray | None:
+        """Return which voxels of a box are labelled; None if it is settled.
+
+        It is if somebody reviewed it, corrected this very prediction in it, or
+        labelled most of it.
+        """
+        half = box.n_voxels / 2
+        if any(r.intersection(box).n_voxels > half for r in self._reviewed):
+            return None
+        if any(box.holds(centre) for centre in self._corrected):
+            return None
+        if not any(labelled.overlaps(box) for labelled in self._labelled):
+            return np.zeros(box.shape, bool)
+        labelled = self._corrections.read_all(box) != self._corrections.unset
+        known: np.ndarray = labelled
+        return None if known.mean() > LABELLED_ENOUGH else known
+
+
+def _scores(doubt: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Return the score of every class, 0 to 1."""
+    weighted = doubt.astype(np.float32) * probability
+    return np.array([_of_top_tenth(both) / 255**2 for both in weighted])
+
+
+def _of_top_tenth(values: np.ndarray) -> float:
+    top = max(1, round(DOUBTFUL_TENTH * values.size))
+    return float(np.partition(values, -top, axis=None)[-top:].mean())
+
+
+def _coarse(box: Box, factor: Sequence[int]) -> tuple[slice, slice, slice]:
     """Return a level-0 box as an index into a level ``factor`` times coarser."""
     z, y, x = (
         slice(a // f, -(-b // f))
@@ -116,64 +253,5 @@ def _slices(box: Box, factor: Zyx) -> tuple[slice, slice, slice]:
     return z, y, x
 
 
-def _coarse_enough(predictions: PredictionStore) -> tuple[int, Zyx]:
-    """Return the finest level that is small enough to look through at once."""
-    arrays = predictions.levels(TOTAL_UNCERTAINTY)
-    for level, array in enumerate(arrays):
-        if array.size <= MAX_VOXELS or level == len(arrays) - 1:
-            break
-    factor = zyx(
-        round(n / m) for n, m in zip(arrays[0].shape, array.shape, strict=True)
-    )
-    return level, factor
-
-
-def _best_of(
-    box: Box,
-    doubt: np.ndarray,
-    probability: np.ndarray,
-    differ: np.ndarray | None,
-    factor: Zyx,
-    predictions: PredictionStore,
-) -> WorkItem | None:
-    """Return the tile as an item of the class that is most in doubt there."""
-    top = max(1, round(DOUBTFUL_TENTH * doubt.size))
-    scores = []
-    for channel in probability:
-        both = doubt.astype(np.float32) * channel
-        most = np.partition(both, -top, axis=None)[-top:]
-        scores.append(float(most.mean()) / 255**2)
-    class_id = int(np.argmax(scores)) + 1
-    at = np.unravel_index(int(doubt.argmax()), doubt.shape)
-    centre = zyx(
-        min(a // f * f + int(i) * f + f // 2, b - 1)
-        for i, a, b, f in zip(at, box.start, box.stop, factor, strict=True)
-    )
-    name = predictions.class_names[class_id - 1]
-    reason = f"unsure about {name}"
-    if differ is not None:
-        strongest = np.partition(differ, -top, axis=None)[-top:]
-        if float(strongest.mean()) / 255 > RATERS_DIFFER:
-            reason = f"raters would disagree on {name}"
-    return WorkItem(box, centre, class_id, scores[class_id - 1], reason)
-
-
-def _settled(corrections: CorrectionStore) -> list[Box]:
-    return [reviewed.box for reviewed in corrections.reviewed()]
-
-
-def _is_settled(
-    box: Box, reviewed: Sequence[Box], corrections: CorrectionStore
-) -> bool:
-    """Whether somebody has looked at a tile, or labelled a good part of it."""
-    if any(r.intersection(box).n_voxels * 2 > box.n_voxels for r in reviewed):
-        return True
-    touched = any(
-        labelled.overlaps(box)
-        for name in corrections.annotators()
-        for labelled in corrections.labelled_boxes(name)
-    )
-    if not touched:
-        return False
-    said = corrections.read_all(box) != corrections.unset
-    return bool(said.mean() > LABELLED_ENOUGH)
+def _rank(item: WorkItem) -> bool:
+    return not item.reason.startswith("raters")

@@ -279,6 +279,8 @@ class SessionLayers:
             return
         if self._session.predictions is not self._store:
             self._show_store()
+            self._opened.window.restart()
+            return
         self._opened.window.reload(self._changed_box)
         self._opened.predicted(self._changed_box)
         for name, _ in MAP_LAYERS.values():

@@ -10,14 +10,14 @@ import pytest
 
 if TYPE_CHECKING:
     from napari import Viewer
-
     from napari_unetseg.app.session import Session
     from napari_unetseg.viewer.layers import SessionLayers
+    from qtpy.QtWidgets import QApplication
 
 
 @pytest.fixture
 def make_viewer(make_napari_viewer: Callable[..., Viewer]) -> Callable[..., Viewer]:
-    """Return a function that opens a napari window with a canvas of 600 × 800."""
+    """Return a function that opens a napari window of its own."""
 
     def make(**options: Any) -> Viewer:
         viewer = make_napari_viewer(**{"show": True, **options})
@@ -25,6 +25,37 @@ def make_viewer(make_napari_viewer: Callable[..., Viewer]) -> Callable[..., View
         return viewer
 
     return make
+
+
+@pytest.fixture(scope="module")
+def _module_viewer(qapp: QApplication) -> Iterator[Viewer]:
+    """One window for the tests of a module: opening and closing takes seconds."""
+    import napari
+    from napari._qt.qt_viewer import QtViewer
+    from napari.settings import get_settings
+
+    get_settings().application.confirm_close_window = False
+    viewer = napari.Viewer(show=True, show_welcome_screen=False)
+    viewer.window.resize(1100, 700)
+    yield viewer
+    viewer.close()
+    qapp.processEvents()
+    # napari's own fixture insists that no window was open before it.
+    QtViewer._instances.clear()
+
+
+@pytest.fixture
+def viewer(_module_viewer: Viewer, qapp: QApplication) -> Iterator[Viewer]:
+    """An empty napari window, as if it had just been opened."""
+    viewer = _module_viewer
+    yield viewer
+    viewer.layers.clear()
+    viewer.dims.ndisplay = 2
+    viewer.dims.order = tuple(sorted(viewer.dims.order))
+    viewer.keymap.clear()
+    viewer.mouse_drag_callbacks.clear()
+    viewer.reset_view()
+    qapp.processEvents()
 
 
 @pytest.fixture
@@ -37,12 +68,6 @@ def session(project_folder: Path) -> Iterator[Session]:
     session.set_annotator("Ana")
     yield session
     session.close()
-
-
-@pytest.fixture
-def viewer(make_viewer: Callable[..., Viewer]) -> Viewer:
-    """A napari window."""
-    return make_viewer()
 
 
 @pytest.fixture

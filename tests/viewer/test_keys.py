@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +9,7 @@ from napari.viewer import Viewer as NapariViewer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget
 
+from napari_unetseg.viewer.click_tool import ClickTool
 from napari_unetseg.viewer.edits import EditTools
 from napari_unetseg.viewer.hand import Hand
 from napari_unetseg.viewer.keys import KEYS, KeyActions, bind_keys
@@ -131,8 +131,7 @@ def test_enter_and_escape_answer_a_preview(
     session: Session, window: Window, hand: Hand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers: list[str] = []
-    preview = SimpleNamespace()
-    monkeypatch.setattr(type(session), "preview", preview, raising=False)
+    monkeypatch.setattr(ClickTool, "has_preview", True)
     monkeypatch.setattr(session, "accept_preview", lambda: answers.append("accept"))
     monkeypatch.setattr(session, "drop_preview", lambda: answers.append("drop"))
     monkeypatch.setattr(session, "rescale_preview", answers.append)
@@ -146,7 +145,6 @@ def test_enter_and_escape_answer_a_preview(
     smaller, larger = answers[2:]
     assert answers[:2] == ["accept", "drop"]
     assert smaller > 1 > larger
-    monkeypatch.undo()
 
 
 def test_question_mark_shows_all_keys(window: Window, hand: Hand, qtbot: QtBot) -> None:
