@@ -247,7 +247,7 @@ def _planes(index: Any) -> Any:
     """Return what an index asks of the first axis."""
     if isinstance(index, tuple):
         index = index[0] if index else slice(None)
-    if isinstance(index, slice) or np.ndim(index) <= 1 and index is not Ellipsis:
+    if isinstance(index, slice) or (np.ndim(index) <= 1 and index is not Ellipsis):
         return index
     return slice(None)  # a mask of the whole, or axes left out
 

@@ -53,7 +53,9 @@ def downsample_mean(voxels: np.ndarray, factor: Zyx) -> np.ndarray:
     Cells at the far border hold fewer voxels and are repeated from the edge.
     """
     cells = _cells(voxels, factor)
-    mean: np.ndarray = cells.mean(axis=(-5, -3, -1), dtype=np.float32)
+    # float32 holds 8 and 16 bits exactly, but would round the largest of 32 to zero.
+    exact = np.float32 if voxels.dtype.itemsize <= 2 else np.float64
+    mean: np.ndarray = cells.mean(axis=(-5, -3, -1), dtype=exact)
     if voxels.dtype.kind in "iu":
         mean = np.rint(mean)
     reduced: np.ndarray = mean.astype(voxels.dtype)

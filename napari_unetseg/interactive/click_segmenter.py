@@ -1,17 +1,26 @@
 """Click on an object: flood the probability around the click.
 
 The threshold is half the probability at the click (half maximum), so that objects the
-network is only half sure of are found whole. The box that is looked at grows while the
-object touches its side, so the cost follows the object and not the volume.
+network is only half sure of are found whole. The box that is looked at grows on the
+sides that the object touches, so the cost follows the object and not the volume::
+
+    ┌────────┐          ┌────────────┐
+    │    ┌───┼─         │    ┌────┐  │
+    │ ×  │obj│    ──▶   │ ×  │obj │  │
+    │    └───┼─         │    └────┘  │
+    └────────┘          └────────────┘
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 from scipy import ndimage
+from skimage.segmentation import watershed
 
 from napari_unetseg.config import Config
 from napari_unetseg.errors import UnetsegError
@@ -24,13 +33,23 @@ ReadProbability = Callable[[Box], np.ndarray]
 class ClickConfig(Config):
     """How a click becomes an object.
 
-    The numbers are fractions of certainty and voxels; they follow the half-maximum rule
-    and the growing box of nnInteractive.
+    Attributes
+    ----------
+    first_box
+        Looked at first, voxels zyx.
+    growth, max_growths, max_voxels
+        A touched side moves out by this share of the length, so often, while the box
+        stays below this size: a click is answered at once or not at all.
+    least
+        Probability at the click below which there is no object.
+    lowest, highest
+        Limits of the threshold.
     """
 
     first_box: Zyx = (32, 96, 96)
-    growth: float = 1.5
-    max_growths: int = 4
+    growth: float = 0.5
+    max_growths: int = 8
+    max_voxels: int = 2**23
     least: float = 0.10
     lowest: float = 0.20
     highest: float = 0.50
@@ -52,6 +71,8 @@ class ClickResult:
         What the network takes it for.
     threshold
         Probability from which voxels belong to it, 0 to 1.
+    is_cut
+        Whether the object goes on beyond what was looked at.
     probability, around, clicks
         What it was found in, for another threshold.
     """
@@ -61,6 +82,7 @@ class ClickResult:
     class_id: int
     threshold: float
     n_voxels: int
+    is_cut: bool
     probability: np.ndarray = field(repr=False)
     around: Box = field(repr=False)
     clicks: tuple[Click, ...] = field(repr=False)
@@ -69,12 +91,12 @@ class ClickResult:
 def segment_click(
     read_probability: ReadProbability,
     shape: Zyx,
-    clicks: Sequence[Click],
+    clicks: Click | Sequence[Click],
     *,
     config: ClickConfig | None = None,
     class_id: int | None = None,
 ) -> ClickResult:
-    """Return the object under the first click, without what negative clicks cut off.
+    """Return the object under the positive clicks, without what negative ones cut off.
 
     Parameters
     ----------
@@ -83,31 +105,32 @@ def segment_click(
     shape
         Of the volume, zyx.
     clicks
-        The first is positive.
+        One or several; the first is positive.
     class_id
-        Class to look for; the most probable at the click if None.
+        Class to look for; the most probable at the first click if None.
 
     Raises
     ------
     NothingHereError
-        If there is no object at the click.
+        If there is no object at the first click.
     """
     config = config or ClickConfig()
-    seed = clicks[0].point
-    class_id = class_id or _class_at(read_probability, shape, seed)
-    around = Box.around(seed, config.first_box).clipped(shape)
+    clicks = (clicks,) if isinstance(clicks, Click) else tuple(clicks)
+    whole = Box.whole(shape)
+    positive = [c.point for c in clicks if c.positive and whole.holds(c.point)]
+    if not positive:
+        raise NothingHereError(
+            "The click is outside of the volume", do="Click inside of it."
+        )
+    class_id = _class_at(read_probability, shape, positive[0], class_id)
+    boxes = (Box.around(point, config.first_box).clipped(shape) for point in positive)
+    around = reduce(Box.hull, boxes)
     for _ in range(config.max_growths + 1):
         probability = read_probability(around)[class_id - 1]
-        top = _peak(probability, seed, around) / 255
-        if top < config.least:
-            raise NothingHereError(
-                "The prediction sees no object here",
-                do="Click on one that it shows, or paint it with the brush.",
-            )
-        threshold = float(np.clip(0.5 * top, config.lowest, config.highest))
-        result = _flood(probability, around, clicks, class_id, threshold, config)
+        threshold = _half_maximum(probability, positive, around, config)
+        result = _flood(probability, around, clicks, class_id, threshold, shape)
         larger = _larger(around, result.box, shape, config)
-        if larger == around:
+        if not result.is_cut or larger.n_voxels > config.max_voxels:
             break
         around = larger
     return result
@@ -116,27 +139,47 @@ def segment_click(
 def rethreshold(result: ClickResult, factor: float) -> ClickResult:
     """Return the same object with another threshold; below 1 it grows.
 
-    The box is not read again: an object never grows beyond what was looked at.
+    Nothing is read again: the object never grows beyond what was looked at.
     """
     threshold = float(np.clip(result.threshold * factor, 0.02, 0.98))
+    # Sides of the volume are not told from sides of the box here: neither is grown.
+    shape = result.around.stop
     return _flood(
         result.probability,
         result.around,
         result.clicks,
         result.class_id,
         threshold,
-        ClickConfig(),
+        shape,
     )
 
 
-def _class_at(read_probability: ReadProbability, shape: Zyx, seed: Zyx) -> int:
+def _class_at(
+    read_probability: ReadProbability, shape: Zyx, seed: Zyx, class_id: int | None
+) -> int:
     near = read_probability(Box.around(seed, (3, 3, 3)).clipped(shape))
-    return int(near.max(axis=(1, 2, 3)).argmax()) + 1
+    if class_id is None:
+        return int(near.max(axis=(1, 2, 3)).argmax()) + 1
+    if not 1 <= class_id <= len(near):
+        raise NothingHereError(
+            "The model does not know this class",
+            do="Paint it with the brush, then fine-tune the model.",
+        )
+    return class_id
 
 
-def _peak(probability: np.ndarray, seed: Zyx, around: Box) -> int:
-    near = Box.around(seed, (3, 3, 3)).intersection(around).relative_to(around)
-    return int(probability[near.slices].max())
+def _half_maximum(
+    probability: np.ndarray, positive: Sequence[Zyx], around: Box, config: ClickConfig
+) -> float:
+    """Return the threshold at which the weakest of the clicked objects is whole."""
+    tops = [_near(probability, point, around).max() / 255 for point in positive]
+    if tops[0] < config.least:
+        raise NothingHereError(
+            "The prediction sees no object here",
+            do="Click on one that it shows, or paint it with the brush.",
+        )
+    weakest = min(top for top in tops if top >= config.least)
+    return float(np.clip(0.5 * weakest, config.lowest, config.highest))
 
 
 def _flood(
@@ -145,96 +188,119 @@ def _flood(
     clicks: Sequence[Click],
     class_id: int,
     threshold: float,
-    config: ClickConfig,
+    shape: Zyx,
 ) -> ClickResult:
-    """Return the connected region of the first click above a threshold."""
-    inside = probability >= 255 * threshold
-    seeds = [c for c in clicks if around.holds(c.point)]
-    negative = [c.point for c in seeds if not c.positive]
-    positive = [c.point for c in seeds if c.positive]
-    if negative:
-        inside &= ~_nearer_to(negative, positive, around)
-    region = np.zeros_like(inside)
-    components, _ = ndimage.label(inside)
-    for point in positive:
-        number = _component_at(components, probability, point, around)
-        if number:
-            region |= components == number
-    if not region.any():  # the threshold left nothing: the clicked voxels themselves
-        for point in positive:
-            region[tuple(p - a for p, a in zip(point, around.start, strict=True))] = (
-                True
-            )
+    """Return what is connected with the positive clicks above a threshold."""
+    seeds = [(_at(c.point, around), c.positive) for c in clicks
+             if around.holds(c.point)]  # fmt: skip
+    components, _ = ndimage.label(probability >= math.ceil(255 * threshold))
+    numbers = {_component(components, probability, p) for p, good in seeds if good}
+    region = np.zeros(probability.shape, bool)
+    for number in numbers - {0}:
+        region |= components == number
+    for point, good in seeds:  # a clicked voxel is the person's word
+        region[point] = good
     tight = _bounds(region)
-    grown = _bounds_grown(tight, region.shape)
-    filled = ndimage.binary_fill_holes(region[grown.slices])
-    mask = filled[tight.relative_to(grown).slices]
+    mask = _filled(region[tight.slices])
+    negative = [p for p, good in seeds if not good]
+    if any(tight.holds(p) for p in negative):
+        mask = _cut(mask, probability[tight.slices], tight, seeds)
+        inner = _bounds(mask)
+        mask, tight = mask[inner.slices], inner.shifted(tight.start)
+    box = tight.shifted(around.start)
     return ClickResult(
-        tight.shifted(around.start),
-        mask,
-        class_id,
-        threshold,
-        int(mask.sum()),
-        probability,
-        around,
-        tuple(clicks),
+        box=box,
+        mask=mask,
+        class_id=class_id,
+        threshold=threshold,
+        n_voxels=int(mask.sum()),
+        is_cut=any(side for pair in _touched(around, box, shape) for side in pair),
+        probability=probability,
+        around=around,
+        clicks=tuple(clicks),
     )
 
 
-def _nearer_to(
-    negative: Sequence[Zyx], positive: Sequence[Zyx], around: Box
+def _cut(
+    mask: np.ndarray,
+    probability: np.ndarray,
+    tight: Box,
+    seeds: Sequence[tuple[Zyx, bool]],
 ) -> np.ndarray:
-    """Return the voxels that are nearer to a negative than to any positive click."""
+    """Give each voxel to the click it is reached from first, downhill; keep ours.
 
-    def distance(points: Sequence[Zyx]) -> np.ndarray:
-        grid = np.ogrid[tuple(slice(a, b) for a, b in
-                              zip(around.start, around.stop, strict=True))]  # fmt: skip
-        least = np.full(around.shape, np.inf)
-        for z, y, x in points:
-            np.minimum(
-                least,
-                (grid[0] - z) ** 2 + (grid[1] - y) ** 2 + (grid[2] - x) ** 2,
-                least,
-            )
-        return least
+    Two objects part along the valley of probability between their clicks, and where
+    there is none, half way.
+    """
+    markers = np.zeros(mask.shape, np.int32)
+    for number, (point, _) in enumerate(seeds, start=1):
+        if tight.holds(point):
+            markers[_at(point, tight)] = number
+    ours = [0, *(good for _, good in seeds)]
+    owners = watershed(
+        -probability.astype(np.int16), markers, mask=mask | (markers > 0)
+    )
+    kept: np.ndarray = np.asarray(ours, bool)[owners]
+    return kept
 
-    nearer: np.ndarray = distance(negative) < distance(positive)
-    return nearer
+
+def _filled(region: np.ndarray) -> np.ndarray:
+    """Close the holes: background from which no way leads out of the box."""
+    outside, n_parts = ndimage.label(~np.pad(region, 1))
+    if n_parts < 2:
+        return region
+    inner = outside[1:-1, 1:-1, 1:-1]
+    filled: np.ndarray = inner != outside[0, 0, 0]
+    return filled
 
 
-def _component_at(
-    components: np.ndarray, probability: np.ndarray, point: Zyx, around: Box
-) -> int:
+def _component(components: np.ndarray, probability: np.ndarray, point: Zyx) -> int:
     """Return the component of the most probable voxel next to a click."""
-    near = Box.around(point, (3, 3, 3)).intersection(around).relative_to(around)
-    part = components[near.slices]
-    if not part.any():
-        return 0
-    best = np.where(part > 0, probability[near.slices].astype(int), -1)
+    whole = Box.whole(probability.shape)
+    near = Box.around(point, (3, 3, 3)).intersection(whole).slices
+    part = components[near]
+    if components[point] or not part.any():
+        return int(components[point])
+    best = np.where(part > 0, probability[near].astype(int), -1)
     return int(part.flat[int(best.argmax())])
 
 
-def _larger(around: Box, found: Box, shape: Zyx, config: ClickConfig) -> Box:
-    """Grow the box where the object touches a side of it that is not the volume's."""
-    whole = Box.whole(shape)
-    touches = any(
-        (f == a and a > w) or (g == b and b < v)
-        for f, g, a, b, w, v in zip(
-            found.start, found.stop, around.start, around.stop, whole.start, whole.stop,
-            strict=True,
+def _near(probability: np.ndarray, point: Zyx, around: Box) -> np.ndarray:
+    """Return the probabilities next to a click."""
+    near = Box.around(point, (3, 3, 3)).intersection(around).relative_to(around)
+    return probability[near.slices]
+
+
+def _touched(around: Box, found: Box, shape: Zyx) -> list[tuple[bool, bool]]:
+    """Return per axis which sides the object touches that are not the volume's."""
+    return [
+        (f == a and a > 0, g == b and b < n)
+        for f, g, a, b, n in zip(
+            found.start, found.stop, around.start, around.stop, shape, strict=True
         )
-    )  # fmt: skip
-    if not touches:
-        return around
-    margin = zyx(int(n * (config.growth - 1) / 2) + 1 for n in around.shape)
-    return around.grown(margin).clipped(shape)
+    ]
+
+
+def _larger(around: Box, found: Box, shape: Zyx, config: ClickConfig) -> Box:
+    """Move the touched sides of the box out."""
+    touched = _touched(around, found, shape)
+    steps = [math.ceil(n * config.growth) for n in around.shape]
+    start = zyx(
+        a - step * low
+        for a, step, (low, _) in zip(around.start, steps, touched, strict=True)
+    )
+    stop = zyx(
+        b + step * high
+        for b, step, (_, high) in zip(around.stop, steps, touched, strict=True)
+    )
+    return Box(start, stop).clipped(shape)
+
+
+def _at(point: Zyx, origin: Box) -> Zyx:
+    """Return a voxel as seen from the corner of a box."""
+    return zyx(p - a for p, a in zip(point, origin.start, strict=True))
 
 
 def _bounds(region: np.ndarray) -> Box:
-    found = ndimage.find_objects(region.astype(np.uint8), max_label=1)[0]
+    found = ndimage.find_objects(region.view(np.uint8), max_label=1)[0]
     return Box.from_slices(found)
-
-
-def _bounds_grown(box: Box, shape: Sequence[int]) -> Box:
-    """One voxel more, so that only true holes are closed."""
-    return box.grown(1).clipped(shape)

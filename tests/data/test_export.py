@@ -157,9 +157,9 @@ def test_in_place_speaks_the_version_of_the_image(
         label_of="../../",
         zarr_format=zarr_format,
     )
+    register_labels(path, "truth")
     if consolidated:
         zarr.consolidate_metadata(path)
-    register_labels(path, "truth")
 
     result = _export(labels, Volume.open(path), format="in-place", name="mine")
 
