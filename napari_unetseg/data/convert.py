@@ -46,7 +46,7 @@ from napari_unetseg.geometry import Box, Zyx, zyx
 __all__ = ["convert", "default_chunk", "needs_conversion"]
 
 VOXELS_PER_CHUNK = 2**20
-SLAB_BYTES = 2**30
+SLAB_BYTES = 2**29
 """What is held of the file at once, at most, but never less than one row of chunks."""
 
 
@@ -122,8 +122,10 @@ def _write(
         attributes={COMPLETE: True},
     )
     levels = _complete_levels(partial)
+    # A slab of a coarser level is made of up to eight times as many voxels.
     slabs = [(number, slab) for number, array in enumerate(levels)
-             for slab in _slabs(zyx(array.shape[-3:]), chunk, itemsize)]  # fmt: skip
+             for slab in _slabs(zyx(array.shape[-3:]), chunk,
+                                itemsize * (8 if number else 1))]  # fmt: skip
     on_event(RunStarted("convert", len(slabs), subject=name))
     if source.note:
         on_event(Message(source.note, "warning"))

@@ -66,10 +66,8 @@ class ExportPlan:
 
     @property
     def n_levels(self) -> int | None:
-        """As many levels as the image beside which the labels stand."""
-        n = len(self.volume.levels)
-        whole = self.image.shape == self.volume.shape
-        return n if self.root is not None and whole and n > 1 else None
+        """As many levels as the image has: OME-Zarr wants it so of labels beside it."""
+        return None if self.root is None else len(self.volume.levels)
 
     @property
     def tiles(self) -> Iterator[Box]:

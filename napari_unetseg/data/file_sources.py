@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,12 +96,12 @@ def open_source(path: Path) -> Source:
 
 def _open_tiff(path: Path) -> Source:
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with _torn_noticed(), tifffile.TiffFile(path) as tiff:
             series = tiff.series[0]
             axes, shape = series.axes.upper(), series.shape
             size, unit = _tiff_scale(tiff)
             dtype = np.dtype(series.dtype)
-    except (tifffile.TiffFileError, IndexError, ValueError) as error:
+    except (tifffile.TiffFileError, IndexError, ValueError, struct.error) as error:
         raise UnsupportedFormatError(
             f"{path.name} cannot be read as TIFF, it may be damaged",
             do="Open it in another program and save it again.",
@@ -130,6 +132,26 @@ def _open_tiff(path: Path) -> Source:
     return Source(
         shape_zyx, n_channels, dtype, size, unit, read, note if n_times > 1 else ""
     )
+
+
+@contextmanager
+def _torn_noticed() -> Iterator[None]:
+    """Raise where tifffile only logs that the rest of the pages is not there."""
+    torn: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "invalid page offset" in record.getMessage():
+                torn.append(record.getMessage())
+
+    listener = Listener(logging.ERROR)
+    tifffile.logger().addHandler(listener)
+    try:
+        yield
+    finally:
+        tifffile.logger().removeHandler(listener)
+    if torn:
+        raise tifffile.TiffFileError(torn[0])
 
 
 def _squeezed(axes: str, shape: Sequence[int]) -> tuple[str, list[int]]:
@@ -171,9 +193,11 @@ def _read_pages(
             if series.dataoffset is not None:  # contiguous: ImageJ's large stacks too
                 planes = tifffile.memmap(path, mode="r").reshape(-1, *plane)
                 return np.stack([planes[page, rows] for page in pages])
-            return np.stack(
-                [series.pages[p].asarray().reshape(plane)[rows] for p in pages]
-            )
+            n_rows = len(range(plane[0])[rows])
+            slab = np.empty((len(pages), n_rows, plane[1]), series.dtype)
+            for number, page in enumerate(pages):
+                slab[number] = series.pages[page].asarray().reshape(plane)[rows]
+            return slab
     except (ValueError, RuntimeError, IndexError, zlib.error, struct.error) as error:
         raise UnsupportedFormatError(
             f"{path.name} cannot be decoded, {in_short(error)}",
@@ -279,13 +303,19 @@ def _open_nifti(path: Path) -> Source:
         )
     shape = (*image.shape, 1)[:4]
     x_size, y_size, z_size = (float(v) for v in image.header.get_zooms()[:3])
-    slope, shift = image.header.get_slope_inter()
-    is_scaled = slope not in (None, 1.0) or shift not in (None, 0.0)
+    # Of the voxels and not of the header: nibabel clears it there on loading.
+    is_scaled = (image.dataobj.slope, image.dataobj.inter) != (1.0, 0.0)
     dtype = np.dtype("float32") if is_scaled else stored.newbyteorder("=")
 
     def read(start: int, stop: int, rows: slice) -> np.ndarray:
         # NIfTI counts x first, and channels or times last.
-        slab = np.asarray(image.dataobj[:, rows, start:stop], dtype=dtype)
+        try:
+            slab = np.asarray(image.dataobj[:, rows, start:stop], dtype=dtype)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise UnsupportedFormatError(
+                f"{path.name} cannot be decoded, {in_short(error)}",
+                do="Fetch the file again from where it came.",
+            ) from error
         return slab.reshape(*slab.shape[:3], shape[3]).transpose(3, 2, 1, 0)
 
     return Source(

@@ -180,6 +180,7 @@ def _image(
 ) -> ImageInfo:
     axes = "".join(str(axis["name"]).lower() for axis in multiscale["axes"])
     arrays = [_level_array(group, d["path"], name) for d in multiscale["datasets"]]
+    _refuse_rgb(axes, arrays[0], name)
     for array in arrays:
         _check_axes(axes, array, name)
     shared = _transform(multiscale.get(TRANSFORMS), axes)
@@ -217,6 +218,7 @@ def _plain(array: zarr.Array[Any], name: str) -> ImageInfo:
             got=array.ndim,
             expected="2 to 5 (t, c, z, y, x)",
         )
+    _refuse_rgb(axes, array, name)
     _check_axes(axes, array, name)
     ones = (1.0, 1.0, 1.0)
     level = Level("", _space(array.shape), _space(array.chunks), ones, (0.0, 0.0, 0.0))
@@ -247,14 +249,18 @@ def _level_array(group: zarr.Group, path: str, name: str) -> zarr.Array[Any]:
     return array
 
 
-def _check_axes(axes: str, array: zarr.Array[Any], name: str) -> None:
-    if axes.endswith("c") or _looks_rgb(axes, array):
+def _refuse_rgb(axes: str, finest: zarr.Array[Any], name: str) -> None:
+    # Of the finest level only: coarse ones may well be three voxels wide.
+    if axes.endswith("c") or _looks_rgb(axes, finest):
         raise UnsupportedFormatError(
             f"{name} is an RGB image, colours are its last axis",
-            got=f"shape {array.shape}",
+            got=f"shape {finest.shape}",
             expected="one brightness per voxel, or channels before z, y, x",
             do="Move the colour axis to the front, or keep one channel.",
         )
+
+
+def _check_axes(axes: str, array: zarr.Array[Any], name: str) -> None:
     if len(axes) != array.ndim:
         raise MetadataError(
             f"The axes of {name} do not fit its array",

@@ -37,7 +37,7 @@ class OmeZarrWriter:
     label_of
         Relative path, or address, of the image that the labels belong to.
     n_levels
-        As many as the image has, if it has a pyramid; None chooses.
+        None: until a plane is small.
     """
 
     def __init__(

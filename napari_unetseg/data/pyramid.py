@@ -54,7 +54,7 @@ def downsample_mean(voxels: np.ndarray, factor: Zyx) -> np.ndarray:
     """
     cells = _cells(voxels, factor)
     # float32 holds 8 and 16 bits exactly, but would round the largest of 32 to zero.
-    exact = np.float32 if voxels.dtype.itemsize <= 2 else np.float64
+    exact = np.promote_types(voxels.dtype, np.float32)
     mean: np.ndarray = cells.mean(axis=(-5, -3, -1), dtype=exact)
     if voxels.dtype.kind in "iu":
         mean = np.rint(mean)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -80,7 +80,7 @@ class Executor(Protocol):
         blocks: Iterable[Block],
         steps: Steps,
         is_cancelled: Callable[[], bool],
-    ) -> Iterator[Progress]:
+    ) -> Generator[Progress, None, None]:
         """Yield a ``Started`` and a ``Result`` per block; none begins after a cancel.
 
         Whoever stops before the end closes the iterator.
@@ -96,7 +96,7 @@ class SerialExecutor:
         blocks: Iterable[Block],
         steps: Steps,
         is_cancelled: Callable[[], bool],
-    ) -> Iterator[Progress]:
+    ) -> Generator[Progress, None, None]:
         """Yield a ``Started`` and a ``Result`` per block."""
         for block in blocks:
             if is_cancelled():
@@ -116,7 +116,7 @@ class PipelineExecutor:
         blocks: Iterable[Block],
         steps: Steps,
         is_cancelled: Callable[[], bool],
-    ) -> Iterator[Progress]:
+    ) -> Generator[Progress, None, None]:
         """Yield a ``Started`` and a ``Result`` per block."""
         yield from _Pipeline(blocks, steps, is_cancelled).run()
 

@@ -6,24 +6,29 @@ at any time leaves nothing that a resumed run would not write again, byte for by
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.done_log import DoneLog
 from napari_unetseg.data.normalisation import Normalisation
-from napari_unetseg.data.predictions import BlockPrediction, PredictionStore
+from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.data.volume import Missing, Volume
-from napari_unetseg.errors import DiskFullError, ReadOnlyError, UnetsegError
+from napari_unetseg.errors import (
+    DiskFullError,
+    ReadOnlyError,
+    RunMismatchError,
+    explained_writing,
+)
 from napari_unetseg.events import (
     BlockDone,
     BlocksPlanned,
     BlockStarted,
     BlockState,
+    Event,
     IsCancelled,
     OnEvent,
     Outcome,
@@ -31,35 +36,36 @@ from napari_unetseg.events import (
     ignore_event,
     never_cancelled,
 )
-from napari_unetseg.geometry import Block, BlockGrid, Zyx, zyx
+from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
 from napari_unetseg.inference.executors import (
     Executor,
     PipelineExecutor,
     Result,
+    Started,
     Steps,
 )
-from napari_unetseg.inference.memory import available_bytes, output_chunk, plan_grid
+from napari_unetseg.inference.job import (
+    PredictJob,
+    fingerprint_of,
+    open_store,
+    plan_job,
+)
 from napari_unetseg.inference.process_block import read_block
-from napari_unetseg.models.predictor import Predictor
-from napari_unetseg.models.store import ModelCard, read_card
+from napari_unetseg.models.predictor import Predictor, check_channels
+from napari_unetseg.models.store import read_card
+
+__all__ = [
+    "PredictJob",
+    "RunSummary",
+    "known_blocks",
+    "predict_job",
+    "run_inference",
+]
 
 _LOG = logging.getLogger(__name__)
-_FINISHED = {BlockState.DONE, BlockState.EMPTY}
 _FATAL = (DiskFullError, ReadOnlyError)
-
-
-@dataclass(frozen=True)
-class PredictJob:
-    """All that a prediction needs, as paths and plain values."""
-
-    volume_uri: str
-    time_point: int
-    prediction_path: Path
-    log_path: Path
-    model_dir: Path
-    normalisation: Normalisation
-    class_names: tuple[str, ...]
-    config: PredictConfig = field(default_factory=PredictConfig)
+# A block that was done without filling a gap is the same where gaps are filled.
+_ALLOWED_CHANGES = (("missing_chunks", "fail", "fill"),)
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,20 @@ def predict_job(
 ) -> RunSummary:
     """Predict what a job asks for, going on where an earlier run stopped.
 
+    The first run of a prediction decides on the grid; later ones, of whichever part
+    of the volume, keep it.
+
+    Parameters
+    ----------
+    is_cancelled
+        Is asked from several threads.
+
     Raises
     ------
     RunMismatchError
-        If the store was begun with other choices.
+        If the prediction was begun with other choices.
+    ModelMismatchError
+        If the model is for other volumes.
     MemoryBudgetError
         If no block fits into the memory allowed.
     DiskFullError, ReadOnlyError
@@ -93,26 +109,29 @@ def predict_job(
     from napari_unetseg.models.backends.torch import TorchPredictor
 
     volume = Volume.open(job.volume_uri, time_point=job.time_point)
-    predictor = TorchPredictor.load(job.model_dir, config=job.config)
     card = read_card(job.model_dir)
-    header, _, _ = DoneLog.read(job.log_path)
-    grid = _grid(job.config, volume, predictor, header)
-    fingerprint = _fingerprint(job, volume, card, grid)
-    with DoneLog.open(job.log_path, fingerprint) as log:
-        store = _store(job, volume, predictor, grid, log)
-        box = job.config.box
-        indices = tuple(range(len(grid))) if box is None else grid.touching(box)
-        if job.config.retry_failed:
-            log.reset([i for i in indices if log.states.get(i) is BlockState.FAILED])
+    check_channels(card.version, expected=card.spec.in_channels, got=volume.n_channels)
+    predictor = TorchPredictor.load(job.model_dir, config=job.config)
+    if not PredictionStore.exists(job.prediction_path):
+        with explained_writing("the log of the run", job.log_path):
+            job.log_path.unlink(missing_ok=True)  # of a prediction that was removed
+    grid = plan_job(job, volume, predictor)
+    with DoneLog.open(
+        job.log_path,
+        fingerprint_of(job, volume, card, grid),
+        allowed=_ALLOWED_CHANGES,
+    ) as log:
         return run_inference(
             grid,
-            indices,
+            _selected(grid, job.config.box),
             volume=volume,
             normalisation=job.normalisation,
             predictor=predictor,
-            store=store,
+            store=open_store(job, volume, predictor, grid),
             log=log,
             missing=job.config.missing_chunks,
+            retry_failed=job.config.retry_failed,
+            centre=None if job.config.box is None else job.config.box.centre,
             subject=card.version,
             on_event=on_event,
             is_cancelled=is_cancelled,
@@ -130,6 +149,8 @@ def run_inference(
     log: DoneLog,
     executor: Executor | None = None,
     missing: Missing = "fail",
+    retry_failed: bool = True,
+    centre: Zyx | None = None,
     subject: str = "",
     on_event: OnEvent = ignore_event,
     is_cancelled: IsCancelled = never_cancelled,
@@ -139,33 +160,37 @@ def run_inference(
     Blocks that the log knows as done or empty are skipped. A block that fails is
     logged with its reason, and the run goes on.
 
+    Parameters
+    ----------
+    centre
+        Blocks near to it come first; the middle of all blocks if None.
+    subject
+        What is predicted with, for the events.
+
     Raises
     ------
     DiskFullError, ReadOnlyError
         If nothing more can be written.
     """
-    todo = [i for i in indices if log.states.get(i) not in _FINISHED]
+    skipped = {BlockState.DONE, BlockState.EMPTY}
+    if not retry_failed:
+        skipped.add(BlockState.FAILED)
+    todo = [index for index in indices if log.states.get(index) not in skipped]
     on_event(RunStarted("predict", len(indices), len(indices) - len(todo), subject))
-    states = {i: log.states[i] for i in range(len(grid)) if i in log.states}
-    on_event(BlocksPlanned(grid.counts, grid.block, tuple(indices), states))
-
-    def predict(voxels: Any, block: Block) -> BlockPrediction:
-        return predictor.predict(voxels, block)
-
+    on_event(BlocksPlanned(grid.counts, grid.block, tuple(indices), dict(log.states)))
     steps = Steps(
         read=lambda block: read_block(volume, normalisation, block, missing=missing),
-        predict=predict,
+        predict=predictor.predict,
         write=store.write,
     )
     started = time.monotonic()
     tally = _Tally()
-    blocks = (grid[i] for i in _from_the_middle(grid, todo))
-    for result in (executor or PipelineExecutor()).run(
-        blocks, steps, lambda block: on_event(BlockStarted(block.index)), is_cancelled
-    ):
-        if isinstance(result.error, _FATAL):
-            raise result.error
-        on_event(tally.take(result, log))
+    blocks = (grid[index] for index in _nearest_first(grid, todo, centre))
+    with contextlib.closing(
+        (executor or PipelineExecutor()).run(blocks, steps, is_cancelled)
+    ) as run:
+        for progress in run:
+            on_event(_event_of(progress, tally, log))
     stopped = is_cancelled() and tally.total < len(todo)
     return tally.summary(
         Outcome.CANCELLED if stopped else Outcome.DONE, time.monotonic() - started
@@ -174,15 +199,19 @@ def run_inference(
 
 def known_blocks(log_path: Path | str, shape: Zyx) -> BlocksPlanned | None:
     """Return the grid and the states that earlier runs left, None without any."""
-    header, states, _ = DoneLog.read(log_path)
-    if header is None:
+    try:
+        header, states, _ = DoneLog.read(log_path)
+    except RunMismatchError as error:
+        _LOG.warning("%s", error)
+        return None
+    if header is None or "block" not in header:
         return None
     grid = BlockGrid(shape, zyx(header["block"]))
     return BlocksPlanned(grid.counts, grid.block, tuple(states), states)
 
 
 class _Tally:
-    """Counts results and turns them into events and lines of the log."""
+    """Counts how blocks ended."""
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(BlockState, 0)
@@ -192,21 +221,10 @@ class _Tally:
     def total(self) -> int:
         return sum(self._counts.values())
 
-    def take(self, result: Result, log: DoneLog) -> BlockDone:
-        reason = "" if result.error is None else _reason(result.error)
-        state = BlockState.DONE
-        if result.error is not None:
-            state = BlockState.FAILED
-            _LOG.warning("block %d failed: %s", result.block.index, reason)
-        elif result.empty:
-            state = BlockState.EMPTY
-        else:
-            self._voxels += result.block.write_box.n_voxels
+    def add(self, state: BlockState, box: Box) -> None:
         self._counts[state] += 1
-        log.record(result.block.index, state, reason)
-        return BlockDone(
-            result.block.index, result.block.write_box, state, result.seconds, reason
-        )
+        if state is BlockState.DONE:
+            self._voxels += box.n_voxels
 
     def summary(self, outcome: Outcome, seconds: float) -> RunSummary:
         return RunSummary(
@@ -219,83 +237,37 @@ class _Tally:
         )
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnetsegError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+def _event_of(progress: Started | Result, tally: _Tally, log: DoneLog) -> Event:
+    """Note what happened to a block and return it as an event."""
+    index, box = progress.block.index, progress.block.write_box
+    if isinstance(progress, Started):
+        return BlockStarted(index)
+    state = BlockState.EMPTY if progress.empty else BlockState.DONE
+    if progress.error is not None:
+        if isinstance(progress.error, _FATAL):
+            raise progress.error
+        state = BlockState.FAILED
+        _LOG.warning("block %d: %s", index, progress.reason, exc_info=progress.error)
+    log.record(index, state, progress.reason)
+    tally.add(state, box)
+    return BlockDone(index, box, state, progress.seconds, progress.reason)
 
 
-def _from_the_middle(grid: BlockGrid, indices: Sequence[int]) -> list[int]:
-    """Order blocks by their distance from the middle of what was asked for."""
+def _nearest_first(
+    grid: BlockGrid, indices: Sequence[int], centre: Zyx | None
+) -> Iterator[int]:
+    """Yield blocks by their distance from a voxel, or from the middle of them all."""
     if not indices:
-        return []
-    asked = grid[indices[0]].write_box.hull(grid[indices[-1]].write_box)
-    middle = asked.centre
+        return
+    first, last = grid[min(indices)].write_box, grid[max(indices)].write_box
+    middle = first.hull(last).centre if centre is None else centre
 
     def distance(index: int) -> tuple[int, int]:
-        centre = grid[index].write_box.centre
-        return sum((a - b) ** 2 for a, b in zip(centre, middle, strict=True)), index
+        near = grid[index].write_box.centre
+        return sum((a - b) ** 2 for a, b in zip(near, middle, strict=True)), index
 
-    return sorted(indices, key=distance)
-
-
-def _grid(
-    config: PredictConfig,
-    volume: Volume,
-    predictor: Predictor,
-    header: dict[str, Any] | None,
-) -> BlockGrid:
-    """Return the grid of the store; its first run decides, all later ones follow."""
-    if header is not None and config.block is None:
-        return BlockGrid(
-            volume.shape, zyx(header["block"]), predictor.halo, predictor.stride
-        )
-    memory = available_bytes() // 2
-    if config.memory_gb is not None:
-        memory = int(config.memory_gb * 1e9)
-    return plan_grid(
-        volume.shape,
-        chunk=output_chunk(volume.shape, predictor.stride),
-        halo=predictor.halo,
-        stride=predictor.stride,
-        bytes_for=predictor.bytes_for,
-        memory_bytes=memory,
-        wanted=config.block,
-    )
+    yield from sorted(indices, key=distance)
 
 
-def _fingerprint(
-    job: PredictJob, volume: Volume, card: ModelCard, grid: BlockGrid
-) -> dict[str, Any]:
-    return {
-        "model": card.weights_sha256,
-        "volume": volume.fingerprint,
-        "time_point": job.time_point,
-        "normalisation": job.normalisation.model_dump(),
-        "flips": job.config.flips,
-        "missing_chunks": job.config.missing_chunks,
-        "block": list(grid.block),
-        "halo": list(grid.halo),
-    }
-
-
-def _store(
-    job: PredictJob,
-    volume: Volume,
-    predictor: Predictor,
-    grid: BlockGrid,
-    log: DoneLog,
-) -> PredictionStore:
-    if PredictionStore.exists(job.prediction_path):
-        return PredictionStore.open(job.prediction_path, "r+")
-    log.reset(list(log.states))  # the store was removed: nothing of it is done
-    return PredictionStore.create(
-        job.prediction_path,
-        shape=volume.shape,
-        voxel_size=volume.voxel_size,
-        unit=volume.unit,
-        chunk=output_chunk(volume.shape, predictor.stride),
-        class_names=predictor.class_names,
-        rater_names=predictor.rater_names,
-        maps=predictor.map_names,
-    )
+def _selected(grid: BlockGrid, box: Box | None) -> tuple[int, ...]:
+    return tuple(range(len(grid))) if box is None else grid.touching(box)

@@ -73,7 +73,7 @@ class ClickResult:
         Probability from which voxels belong to it, 0 to 1.
     is_cut
         Whether the object goes on beyond what was looked at.
-    probability, around, clicks
+    probability, around, shape, clicks
         What it was found in, for another threshold.
     """
 
@@ -85,6 +85,7 @@ class ClickResult:
     is_cut: bool
     probability: np.ndarray = field(repr=False)
     around: Box = field(repr=False)
+    shape: Zyx = field(repr=False)
     clicks: tuple[Click, ...] = field(repr=False)
 
 
@@ -125,6 +126,11 @@ def segment_click(
     class_id = _class_at(read_probability, shape, positive[0], class_id)
     boxes = (Box.around(point, config.first_box).clipped(shape) for point in positive)
     around = reduce(Box.hull, boxes)
+    if around.n_voxels > config.max_voxels:
+        raise NothingHereError(
+            "The clicks are too far apart for one object",
+            do="Accept what was found, then click on the next object.",
+        )
     for _ in range(config.max_growths + 1):
         probability = read_probability(around)[class_id - 1]
         threshold = _half_maximum(probability, positive, around, config)
@@ -142,15 +148,13 @@ def rethreshold(result: ClickResult, factor: float) -> ClickResult:
     Nothing is read again: the object never grows beyond what was looked at.
     """
     threshold = float(np.clip(result.threshold * factor, 0.02, 0.98))
-    # Sides of the volume are not told from sides of the box here: neither is grown.
-    shape = result.around.stop
     return _flood(
         result.probability,
         result.around,
         result.clicks,
         result.class_id,
         threshold,
-        shape,
+        result.shape,
     )
 
 
@@ -198,13 +202,14 @@ def _flood(
     region = np.zeros(probability.shape, bool)
     for number in numbers - {0}:
         region |= components == number
-    for point, good in seeds:  # a clicked voxel is the person's word
-        region[point] = good
+    positive = [p for p, good in seeds if good]
+    for point in positive:  # a clicked voxel is the person's word
+        region[point] = True
     tight = _bounds(region)
-    mask = _filled(region[tight.slices])
-    negative = [p for p, good in seeds if not good]
-    if any(tight.holds(p) for p in negative):
-        mask = _cut(mask, probability[tight.slices], tight, seeds)
+    inside = [(_at(p, tight), good) for p, good in seeds if tight.holds(p)]
+    mask = _filled(region[tight.slices], [p for p, good in inside if not good])
+    if any(mask[p] for p, good in inside if not good):
+        mask = _cut(mask, probability[tight.slices], inside)
         inner = _bounds(mask)
         mask, tight = mask[inner.slices], inner.shifted(tight.start)
     box = tight.shifted(around.start)
@@ -217,15 +222,13 @@ def _flood(
         is_cut=any(side for pair in _touched(around, box, shape) for side in pair),
         probability=probability,
         around=around,
+        shape=shape,
         clicks=tuple(clicks),
     )
 
 
 def _cut(
-    mask: np.ndarray,
-    probability: np.ndarray,
-    tight: Box,
-    seeds: Sequence[tuple[Zyx, bool]],
+    mask: np.ndarray, probability: np.ndarray, seeds: Sequence[tuple[Zyx, bool]]
 ) -> np.ndarray:
     """Give each voxel to the click it is reached from first, downhill; keep ours.
 
@@ -234,23 +237,26 @@ def _cut(
     """
     markers = np.zeros(mask.shape, np.int32)
     for number, (point, _) in enumerate(seeds, start=1):
-        if tight.holds(point):
-            markers[_at(point, tight)] = number
-    ours = [0, *(good for _, good in seeds)]
-    owners = watershed(
-        -probability.astype(np.int16), markers, mask=mask | (markers > 0)
-    )
-    kept: np.ndarray = np.asarray(ours, bool)[owners]
+        markers[point] = number
+    ours = np.array([False, *(good for _, good in seeds)])
+    owners = watershed(-probability.astype(np.int16), markers, mask=mask)
+    kept: np.ndarray = ours[owners]
     return kept
 
 
-def _filled(region: np.ndarray) -> np.ndarray:
-    """Close the holes: background from which no way leads out of the box."""
-    outside, n_parts = ndimage.label(~np.pad(region, 1))
+def _filled(region: np.ndarray, stay_open: Sequence[Zyx]) -> np.ndarray:
+    """Close the holes, but those that hold one of these voxels.
+
+    A hole is background from which no way leads out of the box.
+    """
+    parts, n_parts = ndimage.label(~np.pad(region, 1))
     if n_parts < 2:
         return region
-    inner = outside[1:-1, 1:-1, 1:-1]
-    filled: np.ndarray = inner != outside[0, 0, 0]
+    around, parts = parts[0, 0, 0], parts[1:-1, 1:-1, 1:-1]
+    filled: np.ndarray = parts != around
+    for point in stay_open:
+        if not region[point]:
+            filled &= parts != parts[point]
     return filled
 
 
@@ -303,4 +309,8 @@ def _at(point: Zyx, origin: Box) -> Zyx:
 
 def _bounds(region: np.ndarray) -> Box:
     found = ndimage.find_objects(region.view(np.uint8), max_label=1)[0]
+    if found is None:
+        raise NothingHereError(
+            "The clicks leave nothing of the object", do="Begin with a new click."
+        )
     return Box.from_slices(found)

@@ -6,7 +6,7 @@ that somebody corrected, and all voxels of a region that somebody accepted as it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.composite import read_composite
-from napari_unetseg.data.corrections import UNSET, CorrectionStore
+from napari_unetseg.data.corrections import UNSET, CorrectionStore, Reviewed
 from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.errors import TrainingError
 from napari_unetseg.geometry import Box, Zyx
@@ -76,21 +76,34 @@ class TrainingSet:
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """A region that somebody accepted, and the prediction that was seen then.
+
+    Attributes
+    ----------
+    predictions
+        None if there was no model: everything not labelled was background.
+    """
+
+    box: Box
+    predictions: PredictionStore | None
+
+
+@dataclass(frozen=True)
 class CorrectedLabels:
-    """Corrections, and within accepted regions the composite."""
+    """Corrections, and within accepted regions the composite that was accepted."""
 
     corrections: CorrectionStore
-    predictions: PredictionStore | None
-    accepted: tuple[Box, ...]
+    accepted: tuple[Accepted, ...]
     annotators: tuple[str, ...]
 
     def read(self, box: Box) -> np.ndarray:
         """Return class ids, uint8 zyx; UNSET where nothing is known."""
         values = self.corrections.read_all(box, self.annotators)
-        for accepted in self.accepted:
-            part = accepted.intersection(box)
+        for region in reversed(self.accepted):  # the last look counts
+            part = region.box.intersection(box)
             if not part.is_empty:
-                composed = read_composite(self.corrections, self.predictions, part)
+                composed = read_composite(self.corrections, region.predictions, part)
                 target = values[part.relative_to(box).slices]
                 np.copyto(target, composed, where=target == UNSET)
         return values
@@ -118,6 +131,8 @@ def collect(
 
     Parameters
     ----------
+    predictions
+        Of any model version of the project; those of the others lie beside them.
     annotators
         Whose corrections count; everybody's if empty.
 
@@ -128,23 +143,22 @@ def collect(
     """
     names = tuple(annotators) or tuple(corrections.annotators())
     accepted = [
-        reviewed
-        for reviewed in corrections.reviewed()
-        if reviewed.state == "accepted"
-        and (not annotators or reviewed.annotator in annotators)
+        (reviewed.annotator, Accepted(reviewed.box, seen))
+        for reviewed, seen in _accepted(corrections, predictions)
+        if not annotators or reviewed.annotator in annotators
     ]
     regions = [
         Region(box, "corrected", name)
         for name in names
         for box in corrections.labelled_boxes(name)
     ]
-    regions += [Region(r.box, "reviewed", r.annotator) for r in accepted]
+    regions += [Region(region.box, "reviewed", name) for name, region in accepted]
 
     def labels_of(people: tuple[str, ...]) -> CorrectedLabels:
-        boxes = tuple(r.box for r in accepted if r.annotator in people)
-        return CorrectedLabels(corrections, predictions, boxes, people)
+        theirs = tuple(region for name, region in accepted if name in people)
+        return CorrectedLabels(corrections, theirs, people)
 
-    everybody = tuple(dict.fromkeys((*names, *(r.annotator for r in accepted))))
+    everybody = tuple(dict.fromkeys((*names, *(name for name, _ in accepted))))
     labels = labels_of(everybody)
     counts = _count(labels, regions, classes)
     check_counts(counts)
@@ -186,6 +200,24 @@ def majority(labels: Sequence[np.ndarray]) -> np.ndarray:
         np.copyto(best, candidate, where=count > votes)
         np.maximum(votes, count, out=votes)
     return best
+
+
+def _accepted(
+    corrections: CorrectionStore, predictions: PredictionStore | None
+) -> Iterator[tuple[Reviewed, PredictionStore | None]]:
+    """Yield accepted regions with the prediction that was seen, if it still exists."""
+    for reviewed in corrections.reviewed():
+        if reviewed.state != "accepted":
+            continue
+        if reviewed.model_version is None:
+            yield reviewed, None
+        elif predictions is not None:
+            # What a later model says there was never accepted by anybody.
+            path = predictions.path.with_name(f"{reviewed.model_version}.zarr")
+            if path == predictions.path:
+                yield reviewed, predictions
+            elif PredictionStore.exists(path):
+                yield reviewed, PredictionStore.open(path)
 
 
 def check_counts(counts: Mapping[str, int]) -> None:

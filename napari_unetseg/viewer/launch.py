@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ def launch(path: str | Path | None = None) -> int:
         The exit code of the program.
     """
     build_window(path)
+    # napari collects garbage for every layer that goes: spare it what is loaded now.
+    gc.freeze()
     napari.run()
     return 0
 

@@ -293,12 +293,15 @@ class SessionLayers:
             return
         self._store = store = self._session.predictions
         self._opened.labels.set_store(store)
-        shown = {name for name, layer in self._layers.items() if layer.visible}
+        levels = self._opened.map_levels(store)
         for name, _ in MAP_LAYERS.values():
-            self.take(name)
-        for layer in self._opened.map_layers(store):
-            layer.visible = layer.name in shown
-            self.put(layer)
+            layer = self._layers.get(name)
+            if name not in levels:
+                self.take(name)
+            elif layer is not None:
+                layer.data = levels[name]
+            else:
+                self.put(self._opened.map_layer(name, levels[name]))
         for name, layer in self._opened.contours.layers.items():
             if store is None:
                 self.take(name)

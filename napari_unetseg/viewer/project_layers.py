@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Layer
+from napari.layers._multiscale_data import MultiScaleData
 
 from napari_unetseg.config import (
     MODEL_DISAGREEMENT,
@@ -67,7 +68,7 @@ class ProjectLayers:
         self.project = project
         self.place = layer_place(project.volume)
         self.cache = ChunkCache()
-        self.maps: dict[str, list[CachedArray]] = {}
+        self._maps: list[list[CachedArray]] = []
         self.labels = LabelLayers(project, session.annotator, self.place, self.cache)
         self.window = EditWindow(
             viewer,
@@ -106,34 +107,36 @@ class ProjectLayers:
             self.window.layer,
         ]
 
-    def map_layers(self, store: PredictionStore | None) -> list[Image]:
-        """Return one image layer per uncertainty map, with a fixed range of 0 to 1."""
-        for levels in self.maps.values():
+    def map_levels(self, store: PredictionStore | None) -> dict[str, MultiScaleData]:
+        """Return the pyramids of the uncertainty maps by the names of their layers."""
+        for levels in self._maps:
             for level in levels:
                 level.forget()
-        self.maps = {
-            key: cached_levels(store.levels(key), self.cache)
-            for key in MAP_LAYERS
-            if store is not None and key in store.map_names
+        keys = [key for key in MAP_LAYERS if store and key in store.map_names]
+        self._maps = [cached_levels(store.levels(key), self.cache) for key in keys]
+        return {
+            MAP_LAYERS[key][0]: lazy_views(levels)
+            for key, levels in zip(keys, self._maps, strict=True)
         }
-        return [
-            Image(
-                lazy_views(levels),
-                name=MAP_LAYERS[key][0],
-                colormap=MAP_LAYERS[key][1],
-                contrast_limits=(0, 255),
-                opacity=0.7,
-                visible=False,
-                multiscale=True,
-                cache=False,
-                **self.place,
-            )
-            for key, levels in self.maps.items()
-        ]
+
+    def map_layer(self, name: str, levels: MultiScaleData) -> Image:
+        """Return a layer for an uncertainty map, with a fixed range of 0 to 1."""
+        (colormap,) = (color for known, color in MAP_LAYERS.values() if known == name)
+        return Image(
+            levels,
+            name=name,
+            colormap=colormap,
+            contrast_limits=(0, 255),
+            opacity=0.7,
+            visible=False,
+            multiscale=True,
+            cache=False,
+            **self.place,
+        )
 
     def predicted(self, box: Box | None) -> None:
         """Read a box of labels and maps anew; None for everything."""
-        for levels in self.maps.values():
+        for levels in self._maps:
             for level in levels:
                 level.forget(box)
         self.labels.predicted(box)

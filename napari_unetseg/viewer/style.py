@@ -232,7 +232,8 @@ QToolButton[role="chip"] {{ background: {p.control}; border-radius: 11px;
 QToolButton[role="chip"]:hover {{ background: {p.hover}; }}
 QToolButton[role="chip"]:focus {{ padding: 2px 7px; }}
 QToolButton::menu-indicator {{ image: none; width: 0px; }}
-#CardHeader {{ background: transparent; border-radius: {RADIUS}px; padding: 0px; }}
+#CardHeader {{ background: transparent; border-radius: {RADIUS}px; padding: 0px;
+    min-height: 30px; }}
 #CardHeader:hover {{ background: {p.control}; }}
 #CardHeader:focus {{ border: 1px solid {p.accent}; padding: 0px; }}
 """

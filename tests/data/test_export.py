@@ -154,6 +154,7 @@ def test_in_place_speaks_the_version_of_the_image(
         dtype="uint8",
         chunk=SHAPE,
         voxel_size=SIZE,
+        n_levels=2,
         label_of="../../",
         zarr_format=zarr_format,
     )

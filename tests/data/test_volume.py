@@ -1,19 +1,16 @@
-"""Reading box by box, and never mistaking what is lost for what is empty."""
-
 from __future__ import annotations
 
+import json
 import pickle
-import threading
-import time
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from zarr.storage import LocalStore
 
 from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
 from napari_unetseg.data.volume import COMPLETE, Volume, is_zarr
@@ -21,285 +18,512 @@ from napari_unetseg.errors import (
     MetadataError,
     MissingChunkError,
     UnsupportedFormatError,
-    VolumeError,
     VolumeNotFoundError,
     VoxelValueError,
 )
 from napari_unetseg.geometry import Box
 
-SHAPE = (12, 40, 40)
-VOXELS = np.random.default_rng(0).integers(1, 255, SHAPE, np.uint8)
+SHAPE = (8, 12, 16)
+CHUNK = (4, 6, 8)
+WHOLE = Box.whole(SHAPE)
 
 
-def _pyramid(path: Path, voxels: np.ndarray = VOXELS, **changes: Any) -> Path:
-    arguments: dict[str, Any] = {
-        "shape": voxels.shape[-3:],
-        "dtype": voxels.dtype,
-        "chunk": (8, 16, 16),
-        "voxel_size": (1.0, 1.0, 1.0),
-        "n_levels": 2,
-    }
-    group = create_image(path, **(arguments | changes))
-    write_pyramid_block(group, Box.whole(voxels.shape[-3:]), voxels)
+def numbers(*shape: int, dtype: str = "uint16") -> np.ndarray:
+    """Voxels that are all different and none of them zero."""
+    return (np.arange(np.prod(shape)) + 1).reshape(shape).astype(dtype)
+
+
+def plain(path: Path, voxels: np.ndarray, chunk: tuple[int, ...], **more: Any) -> Path:
+    array = zarr.create_array(
+        path, shape=voxels.shape, chunks=chunk, dtype=voxels.dtype, **more
+    )
+    array[...] = voxels
     return path
 
 
-def _plain(path: Path, voxels: np.ndarray, **options: Any) -> zarr.Array[Any]:
-    array = zarr.create_array(
+@pytest.fixture
+def volume_path(tmp_path: Path) -> Path:
+    """An OME-Zarr image of two levels."""
+    path = tmp_path / "brain.ome.zarr"
+    group = create_image(
         path,
-        shape=voxels.shape,
-        dtype=voxels.dtype,
-        chunks=tuple(min(8, n) for n in voxels.shape),
-        **options,
+        shape=SHAPE,
+        dtype="uint16",
+        chunk=CHUNK,
+        voxel_size=(1.0, 0.5, 0.5),
+        unit="micrometer",
+        n_levels=2,
     )
-    array[...] = voxels
-    return array
+    write_pyramid_block(group, WHOLE, numbers(*SHAPE))
+    return path
 
 
-def test_a_box_is_what_was_written(tmp_path: Path) -> None:
-    volume = Volume.open(_pyramid(tmp_path / "a.ome.zarr"))
-    box = Box((3, 5, 10), (9, 40, 33))
-    np.testing.assert_array_equal(volume.read(box)[0], VOXELS[box.slices])
-    assert volume.read(Box.whole((6, 20, 20)), level=1).shape == (1, 6, 20, 20)
-    assert (volume.name, volume.shape, volume.n_bytes) == ("a", SHAPE, VOXELS.size)
+def test_a_volume_says_what_it_is(volume_path: Path) -> None:
+    volume = Volume.open(volume_path)
+    assert volume.name == "brain"
+    assert volume.shape == SHAPE
+    assert volume.axes == "zyx"
+    assert volume.n_channels == 1
+    assert volume.dtype == np.uint16
+    assert volume.voxel_size == (1.0, 0.5, 0.5)
+    assert volume.unit == "micrometer"
+    assert volume.n_bytes == 2 * WHOLE.n_voxels
+    assert [level.shape for level in volume.levels] == [SHAPE, (8, 6, 8)]
 
 
-def test_a_box_outside_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
-    volume = Volume.open(_pyramid(tmp_path / "a.zarr"))
-    with pytest.raises(ValueError, match="not inside"):
-        volume.read(Box((0, 0, 0), (13, 4, 4)))
+def test_a_box_is_read_with_its_channels_first(volume_path: Path) -> None:
+    box = Box((1, 2, 3), (7, 11, 13))
+    voxels = Volume.open(volume_path).read(box)
+    assert voxels.shape == (1, *box.shape)
+    np.testing.assert_array_equal(voxels[0], numbers(*SHAPE)[box.slices])
+
+
+def test_a_coarser_level_is_read_in_its_own_voxels(volume_path: Path) -> None:
+    volume = Volume.open(volume_path)
+    stored = np.asarray(volume.array(1)[...])
+    voxels = volume.read(Box((0, 1, 2), (8, 5, 6)), level=1)
+    np.testing.assert_array_equal(voxels[0], stored[:, 1:5, 2:6])
+
+
+@pytest.mark.parametrize("shape", [(12, 16), SHAPE, (2, *SHAPE), (3, 2, *SHAPE)])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_plain_arrays_of_two_to_five_axes_are_volumes(
+    tmp_path: Path, shape: tuple[int, ...], zarr_format: int
+) -> None:
+    voxels = numbers(*shape)
+    path = plain(tmp_path / "plain.zarr", voxels, shape, zarr_format=zarr_format)
+    volume = Volume.open(path)
+    expected = voxels.reshape(-1, *(1, 1, 1, *shape)[-4:])[0]
+    assert volume.axes == "tczyx"[-len(shape) :]
+    assert volume.shape == expected.shape[-3:]
+    assert volume.voxel_size == (1.0, 1.0, 1.0)
+    np.testing.assert_array_equal(volume.read(Box.whole(volume.shape)), expected)
+
+
+def test_of_a_time_series_one_time_point_is_read(tmp_path: Path) -> None:
+    voxels = numbers(3, 1, *SHAPE)
+    path = plain(tmp_path / "times.zarr", voxels, (1, 1, *CHUNK))
+    volume = Volume.open(path, time_point=2)
+    np.testing.assert_array_equal(volume.read(WHOLE), voxels[2])
+    np.testing.assert_array_equal(volume.lazy_levels()[0][...], voxels[2, 0])
+
+
+@pytest.mark.parametrize("time_point", [-1, 3])
+def test_a_time_point_that_is_not_there_is_refused(
+    tmp_path: Path, time_point: int
+) -> None:
+    path = plain(tmp_path / "times.zarr", numbers(3, 1, 2, 2, 2), (1, 1, 2, 2, 2))
+    with pytest.raises(MetadataError) as caught:
+        Volume.open(path, time_point=time_point)
+    assert str(caught.value) == (
+        f"The volume times has no such time point: got {time_point}, expected 0 to 2."
+    )
+
+
+def test_a_volume_travels_as_its_address(tmp_path: Path) -> None:
+    path = plain(tmp_path / "times.zarr", numbers(3, 1, *SHAPE), (1, 1, *CHUNK))
+    volume = Volume.open(path, time_point=1)
+    copy = pickle.loads(pickle.dumps(volume))
+    assert copy.time_point == 1
+    np.testing.assert_array_equal(copy.read(WHOLE), volume.read(WHOLE))
+
+
+def test_the_fingerprint_is_plain_and_changes_with_the_volume(
+    volume_path: Path,
+) -> None:
+    first = Volume.open(volume_path).fingerprint
+    assert json.loads(json.dumps(first)) == first
+    assert Volume.open(volume_path).fingerprint == first
+
+    metadata = volume_path / "zarr.json"
+    metadata.write_text(metadata.read_text().replace("0.5,", "0.25,"))
+    second = Volume.open(volume_path).fingerprint
+    assert second["metadata_hash"] != first["metadata_hash"]
+    assert second["voxel_size"] != first["voxel_size"]
 
 
 @pytest.mark.parametrize(
-    ("shape", "zyx", "n_channels"),
+    "index",
     [
-        ((20, 24), (1, 20, 24), 1),
-        ((6, 20, 24), (6, 20, 24), 1),
-        ((2, 6, 20, 24), (6, 20, 24), 2),
-        ((3, 2, 6, 20, 24), (6, 20, 24), 2),
+        np.s_[...],
+        np.s_[3],
+        np.s_[-1],
+        np.s_[2:6, :, 5],
+        np.s_[..., -2],
+        np.s_[::2, 1:9:3],
+        np.s_[np.int64(2), ..., 3:4],
+        np.s_[2, 3, 4],
+        np.s_[-3:, :-1],
     ],
 )
-@pytest.mark.parametrize("zarr_format", [2, 3])
-def test_plain_arrays_of_two_to_five_axes(
-    tmp_path: Path,
-    shape: tuple[int, ...],
-    zyx: tuple[int, int, int],
-    n_channels: int,
-    zarr_format: int,
+def test_a_lazy_level_is_indexed_like_an_array(volume_path: Path, index: Any) -> None:
+    level = Volume.open(volume_path).lazy_levels()[0]
+    assert (level.shape, level.ndim, level.dtype) == (SHAPE, 3, np.uint16)
+    assert level.chunks == CHUNK
+    np.testing.assert_array_equal(level[index], numbers(*SHAPE)[index])
+
+
+@pytest.mark.parametrize(
+    "index", [np.s_[...], np.s_[1], np.s_[-1, 2], np.s_[0:1, ..., 3], np.s_[::2]]
+)
+def test_a_lazy_level_of_several_channels_has_them_first(
+    tmp_path: Path, index: Any
 ) -> None:
-    voxels = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
-    _plain(tmp_path / "a.zarr", voxels, zarr_format=zarr_format)
-    time_point = 1 if len(shape) == 5 else 0
-    volume = Volume.open(tmp_path / "a.zarr", time_point=time_point)
-    assert (volume.shape, volume.n_channels) == (zyx, n_channels)
-    expected = (voxels[1] if len(shape) == 5 else voxels).reshape(n_channels, *zyx)
-    np.testing.assert_array_equal(volume.read(Box.whole(zyx)), expected)
+    voxels = numbers(2, *SHAPE)
+    path = plain(tmp_path / "two.zarr", voxels, (1, *CHUNK))
+    level = Volume.open(path).lazy_levels()[0]
+    assert level.shape == voxels.shape
+    assert level.chunks == (1, *CHUNK)
+    np.testing.assert_array_equal(level[index], voxels[index])
 
 
-def test_a_time_point_must_be_there(tmp_path: Path) -> None:
-    _plain(tmp_path / "a.zarr", np.ones((3, 1, 4, 9, 9), np.uint8))
-    with pytest.raises(MetadataError, match="got 3, expected 0 to 2"):
-        Volume.open(tmp_path / "a.zarr", time_point=3)
-
-
-def test_opening_does_not_depend_on_the_size(tmp_path: Path) -> None:
-    create_image(
-        tmp_path / "huge.zarr",
-        shape=(10_000, 10_000, 10_000),
-        dtype="uint8",
-        chunk=(64, 64, 64),
-        voxel_size=(1.0, 1.0, 1.0),
+def test_images_of_a_bioformats2raw_group_are_opened(
+    tmp_path: Path, volume_path: Path
+) -> None:
+    outer = tmp_path / "outer.zarr"
+    zarr.create_group(
+        outer, attributes={"ome": {"version": "0.5", "bioformats2raw.layout": 3}}
     )
-    started = time.perf_counter()
-    volume = Volume.open(tmp_path / "huge.zarr")
-    voxels = volume.read(Box((5000,) * 3, (5064,) * 3))
-    assert time.perf_counter() - started < 1
-    assert volume.n_bytes == 10**12
-    assert not voxels.any()
+    shutil.copytree(volume_path, outer / "0")
+    volume = Volume.open(outer)
+    assert len(volume.levels) == 2
+    np.testing.assert_array_equal(volume.read(WHOLE)[0], numbers(*SHAPE))
 
 
-def test_volumes_travel_as_their_address(tmp_path: Path) -> None:
-    volume = Volume.open(_pyramid(tmp_path / "a.zarr"))
-    volume.read(Box.whole((2, 2, 2)))
-    assert len(pickle.dumps(volume)) < 1000
-    again = pickle.loads(pickle.dumps(volume))
-    assert again.fingerprint == volume.fingerprint
-
-
-def test_a_file_has_to_be_converted(tmp_path: Path) -> None:
-    (tmp_path / "a.tif").write_bytes(b"II*\0")
-    with pytest.raises(UnsupportedFormatError, match="Convert it first"):
-        Volume.open(tmp_path / "a.tif")
-    with pytest.raises(VolumeNotFoundError, match="nothing at"):
-        Volume.open(tmp_path / "gone.zarr")
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_voxels_that_are_no_numbers_are_said_with_their_place(
-    tmp_path: Path, value: float
-) -> None:
-    voxels = np.ones(SHAPE, np.float32)
-    voxels[3, 20, 7] = value
-    _plain(tmp_path / "a.zarr", voxels)
-    volume = Volume.open(tmp_path / "a.zarr")
-    with pytest.raises(VoxelValueError, match=r"z y x = \(3, 20, 7\)"):
-        volume.read(Box((2, 10, 0), (6, 40, 40)))
-    assert volume.read(Box((4, 0, 0), (12, 40, 40))).all()
-
-
-class TestLostChunks:
-    """What zarr leaves out is empty; what went missing is not."""
-
-    def test_of_a_pyramid_are_known_from_the_coarser_level(
-        self, tmp_path: Path
-    ) -> None:
-        voxels = VOXELS.copy()
-        voxels[:8, :16, :16] = 0
-        path = _pyramid(tmp_path / "a.zarr", voxels)
-        volume = Volume.open(path)
-        assert volume.missing_chunks(Box.whole(SHAPE)) == [(0, 0, 0)]
-        assert not volume.read(Box.whole((8, 16, 16))).any()
-        for index in ("0/1/1", "1/2/2"):  # one inside, one at the end of the volume
-            (path / "0" / "c" / index).unlink()
-        with pytest.raises(MissingChunkError, match=r"number 0\.1\.1 of level 0"):
-            volume.read(Box((0, 16, 16), (8, 17, 17)))
-        with pytest.raises(MissingChunkError, match=r"number 1\.2\.2 of level 0"):
-            volume.read(Box((11, 39, 39), (12, 40, 40)))
-        filled = volume.read(Box((0, 16, 16), (8, 17, 17)), missing="fill")
-        assert not filled.any()
-        assert volume.read(Box((0, 32, 0), (8, 40, 16))).all()
-
-    def test_of_a_complete_image_are_all_that_are_absent(self, tmp_path: Path) -> None:
-        voxels = np.zeros(SHAPE, np.uint8)
-        marked: dict[str, Any] = {"attributes": {COMPLETE: True}, "n_levels": 1}
-        path = _pyramid(tmp_path / "a.zarr", voxels, **marked)
-        with pytest.raises(MissingChunkError):
-            Volume.open(path).read(Box.whole(SHAPE))
-
-    def test_of_a_plain_array_are_those_beside_others(self, tmp_path: Path) -> None:
-        _plain(tmp_path / "a.zarr", VOXELS)
-        (tmp_path / "a.zarr" / "c" / "0" / "1" / "2").unlink()
-        volume = Volume.open(tmp_path / "a.zarr")
-        with pytest.raises(MissingChunkError, match="leaves out empty ones"):
-            volume.read(Box((0, 8, 16), (8, 16, 24)))
-        with pytest.raises(OSError, match="lost a chunk"):
-            volume.read(Box.whole(SHAPE))
-
-    def test_an_array_without_any_chunk_is_empty(self, tmp_path: Path) -> None:
-        _plain(tmp_path / "a.zarr", np.zeros(SHAPE, np.uint8))
-        assert not Volume.open(tmp_path / "a.zarr").read(Box.whole(SHAPE)).any()
-
-    def test_of_other_channels_and_times_count_by_themselves(
-        self, tmp_path: Path
-    ) -> None:
-        voxels = np.ones((2, 2, 8, 8, 8), np.uint8)
-        array = zarr.create_array(
-            tmp_path / "a.zarr", shape=voxels.shape, dtype="u1", chunks=(1, 1, 8, 8, 8)
+class TestWhatIsNoVolume:
+    def test_a_missing_path_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "gone.zarr"
+        with pytest.raises(VolumeNotFoundError) as caught:
+            Volume.open(path)
+        assert str(caught.value) == (
+            f"There is nothing at {path}. Check the path; the volume may have moved."
         )
-        array[...] = voxels
-        (tmp_path / "a.zarr" / "c" / "1" / "1" / "0" / "0" / "0").unlink()
-        box = Box.whole((8, 8, 8))
-        assert Volume.open(tmp_path / "a.zarr").read(box).all()
-        with pytest.raises(MissingChunkError, match=r"1\.1\.0\.0\.0"):
-            Volume.open(tmp_path / "a.zarr", time_point=1).read(box)
+        assert isinstance(caught.value, FileNotFoundError)
 
-    def test_of_shards_are_found_by_their_file(self, tmp_path: Path) -> None:
-        array = zarr.create_array(
-            tmp_path / "a.zarr", shape=(16, 16, 32), dtype="u1",
-            chunks=(8, 8, 8), shards=(16, 16, 16),
-        )  # fmt: skip
-        array[...] = 1
-        volume = Volume.open(tmp_path / "a.zarr")
-        assert volume.read(Box.whole(volume.shape)).all()
-        (tmp_path / "a.zarr" / "c" / "0" / "0" / "1").unlink()
-        assert volume.missing_chunks(Box.whole(volume.shape)) == [(0, 0, 1)]
+    def test_a_file_is_to_be_converted(self, tmp_path: Path) -> None:
+        path = tmp_path / "notes.txt"
+        path.write_text("not a volume")
+        with pytest.raises(UnsupportedFormatError) as caught:
+            Volume.open(path)
+        assert str(caught.value) == (
+            "notes.txt is no zarr volume. Convert it first: open it in the window, "
+            "or use napari-unetseg new."
+        )
+
+    def test_an_empty_folder_says_what_is_missing(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(UnsupportedFormatError) as caught:
+            Volume.open(tmp_path / "empty")
+        assert str(caught.value) == (
+            "The folder empty holds no zarr volume, expected a folder with zarr.json, "
+            ".zgroup or .zarray."
+        )
+
+    def test_a_truncated_zarr_json_is_damaged_metadata(self, volume_path: Path) -> None:
+        metadata = volume_path / "zarr.json"
+        metadata.write_text(metadata.read_text()[:40])
+        with pytest.raises(MetadataError) as caught:
+            Volume.open(volume_path)
+        sentence = str(caught.value)
+        assert sentence.startswith("The zarr metadata of brain.ome.zarr is damaged, ")
+        assert sentence.endswith(
+            ". Restore zarr.json (or .zarray, .zattrs) from the source."
+        )
+
+    def test_a_truncated_zarr_json_of_a_level_is_damaged_metadata(
+        self, volume_path: Path
+    ) -> None:
+        metadata = volume_path / "1" / "zarr.json"
+        metadata.write_text(metadata.read_text()[:40])
+        with pytest.raises(
+            MetadataError,
+            match=r"Level 1 of brain\.ome\.zarr is listed .* but missing or damaged",
+        ):
+            Volume.open(volume_path)
+
+    def test_a_truncated_zarray_is_damaged_metadata(self, tmp_path: Path) -> None:
+        path = plain(tmp_path / "old.zarr", numbers(4, 4, 4), (4, 4, 4), zarr_format=2)
+        (path / ".zarray").write_text('{"shape": [4, 4')
+        with pytest.raises(
+            MetadataError, match=r"The zarr metadata of old\.zarr is damaged"
+        ):
+            Volume.open(path)
+
+    def test_a_picture_is_no_volume(self, tmp_path: Path) -> None:
+        path = plain(
+            tmp_path / "photo.zarr", numbers(16, 20, 3, dtype="uint8"), (16, 20, 3)
+        )
+        with pytest.raises(UnsupportedFormatError) as caught:
+            Volume.open(path)
+        assert str(caught.value) == (
+            "photo.zarr is an RGB image, colours are its last axis: "
+            "got shape (16, 20, 3), expected one brightness per voxel, or channels "
+            "before z, y, x. Move the colour axis to the front, or keep one channel."
+        )
+
+    @pytest.mark.parametrize("shape", [(9,), (1, 1, 1, 2, 2, 2)])
+    def test_too_few_or_too_many_axes_are_refused(
+        self, tmp_path: Path, shape: tuple[int, ...]
+    ) -> None:
+        path = plain(tmp_path / "odd.zarr", numbers(*shape), shape)
+        with pytest.raises(UnsupportedFormatError) as caught:
+            Volume.open(path)
+        assert str(caught.value) == (
+            "The array odd.zarr has the wrong number of axes: "
+            f"got {len(shape)}, expected 2 to 5 (t, c, z, y, x)."
+        )
+
+    def test_voxels_that_are_complex_are_refused(self, tmp_path: Path) -> None:
+        path = plain(
+            tmp_path / "wave.zarr", numbers(4, 4, 4, dtype="complex64"), (4, 4, 4)
+        )
+        with pytest.raises(UnsupportedFormatError) as caught:
+            Volume.open(path)
+        assert str(caught.value) == (
+            "The voxels of wave.zarr are no numbers: got complex64."
+        )
+
+
+class TestVoxelsThatAreNoNumbers:
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_reading_them_says_where_the_first_is(
+        self, tmp_path: Path, value: float
+    ) -> None:
+        voxels = numbers(*SHAPE, dtype="float32")
+        voxels[2, 3, 4] = value
+        path = plain(tmp_path / "holes.zarr", voxels, CHUNK)
+        with pytest.raises(VoxelValueError) as caught:
+            Volume.open(path).read(Box((1, 1, 1), (4, 6, 8)))
+        assert str(caught.value) == (
+            "The volume holes has voxels that are no numbers (NaN or infinite), the "
+            "first at z y x = (2, 3, 4). "
+            "Replace them, for example with the mean of the volume."
+        )
+
+    def test_boxes_beside_them_can_be_read(self, tmp_path: Path) -> None:
+        voxels = numbers(*SHAPE, dtype="float32")
+        voxels[2, 3, 4] = np.nan
+        path = plain(tmp_path / "holes.zarr", voxels, CHUNK)
+        box = Box((4, 0, 0), SHAPE)
+        read = Volume.open(path).read(box)
+        np.testing.assert_array_equal(read[0], voxels[box.slices])
+
+
+Remove = Callable[[str], None]
+
+
+class TestMissingChunks:
+    @pytest.fixture
+    def remove(self, volume_path: Path) -> Remove:
+        return lambda key: (volume_path / "0" / "c" / key).unlink()
+
+    def test_one_that_the_coarser_level_knows_is_lost(
+        self, volume_path: Path, remove: Remove
+    ) -> None:
+        remove("1/0/1")
+        volume = Volume.open(volume_path)
+        assert volume.missing_chunks(WHOLE) == [(1, 0, 1)]
+        with pytest.raises(MissingChunkError) as caught:
+            volume.read(WHOLE)
+        assert str(caught.value) == (
+            "The volume brain has lost a chunk, number 1.0.1 of level 0. "
+            "Restore it, or choose that missing chunks are empty if whoever wrote the "
+            "volume leaves out empty ones."
+        )
+
+    def test_it_can_be_filled_instead(self, volume_path: Path, remove: Remove) -> None:
+        remove("1/0/1")
+        voxels = Volume.open(volume_path).read(WHOLE, missing="fill")
+        expected = numbers(*SHAPE)
+        expected[4:, :6, 8:] = 0
+        np.testing.assert_array_equal(voxels[0], expected)
+
+    def test_boxes_beside_it_can_be_read(
+        self, volume_path: Path, remove: Remove
+    ) -> None:
+        remove("1/0/1")
+        box = Box((0, 0, 0), (8, 12, 8))
+        assert Volume.open(volume_path).read(box).all()
+
+    def test_an_empty_region_has_no_chunks_and_has_lost_none(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "sparse.zarr"
+        group = create_image(
+            path,
+            shape=SHAPE,
+            dtype="uint8",
+            chunk=CHUNK,
+            voxel_size=(1, 1, 1),
+            n_levels=2,
+        )
+        voxels = np.zeros(SHAPE, np.uint8)
+        voxels[:4, :6, :8] = 9
+        write_pyramid_block(group, WHOLE, voxels)
+        volume = Volume.open(path)
+        assert len(volume.missing_chunks(WHOLE)) == 7
+        np.testing.assert_array_equal(volume.read(WHOLE)[0], voxels)
+
+    def test_a_channel_may_be_empty_where_another_is_not(self, tmp_path: Path) -> None:
+        path = tmp_path / "two.zarr"
+        group = create_image(
+            path,
+            shape=SHAPE,
+            dtype="uint8",
+            chunk=CHUNK,
+            voxel_size=(1, 1, 1),
+            n_channels=2,
+            n_levels=2,
+        )
+        voxels = np.stack([np.zeros(SHAPE, np.uint8), np.full(SHAPE, 7, np.uint8)])
+        write_pyramid_block(group, WHOLE, voxels)
+        np.testing.assert_array_equal(Volume.open(path).read(WHOLE), voxels)
+
+    def test_a_lost_chunk_of_one_channel_is_noticed(self, tmp_path: Path) -> None:
+        path = tmp_path / "two.zarr"
+        group = create_image(
+            path,
+            shape=SHAPE,
+            dtype="uint8",
+            chunk=CHUNK,
+            voxel_size=(1, 1, 1),
+            n_channels=2,
+            n_levels=2,
+        )
+        voxels = np.full((2, *SHAPE), 7, np.uint8)
+        write_pyramid_block(group, WHOLE, voxels)
+        (path / "0" / "c" / "1" / "0" / "0" / "0").unlink()
+        with pytest.raises(MissingChunkError, match=r"number 1\.0\.0\.0 of level 0"):
+            Volume.open(path).read(WHOLE)
+
+    def test_a_complete_image_has_lost_whatever_is_absent(self, tmp_path: Path) -> None:
+        path = tmp_path / "complete.zarr"
+        create_image(
+            path,
+            shape=SHAPE,
+            dtype="uint8",
+            chunk=CHUNK,
+            voxel_size=(1, 1, 1),
+            n_levels=2,
+            attributes={COMPLETE: True},
+        )
+        for level in "01":
+            with zarr.config.set({"array.write_empty_chunks": True}):
+                array = zarr.open_array(path / level, mode="r+")
+            array[...] = 0
+        assert not Volume.open(path).read(WHOLE).any()
+        (path / "0" / "c" / "0" / "0" / "0").unlink()
+        with pytest.raises(MissingChunkError, match=r"number 0\.0\.0 of level 0"):
+            Volume.open(path).read(WHOLE)
+
+    @pytest.mark.parametrize(
+        ("zarr_format", "key"), [(3, Path("c", "0", "1", "0")), (2, Path("0.1.0"))]
+    )
+    def test_a_gap_in_a_plain_array_counts_as_lost(
+        self, tmp_path: Path, zarr_format: int, key: Path
+    ) -> None:
+        path = plain(
+            tmp_path / "plain.zarr", numbers(*SHAPE), CHUNK, zarr_format=zarr_format
+        )
+        (path / key).unlink()
+        with pytest.raises(MissingChunkError, match=r"number 0\.1\.0"):
+            Volume.open(path).read(WHOLE)
+        assert Volume.open(path).read(WHOLE, missing="fill").any()
+
+    def test_a_plain_array_without_any_chunk_is_empty(self, tmp_path: Path) -> None:
+        path = plain(tmp_path / "plain.zarr", np.zeros(SHAPE, np.uint8), CHUNK)
+        assert not Volume.open(path).read(WHOLE).any()
+
+    def test_a_lost_shard_is_noticed(self, tmp_path: Path) -> None:
+        path = plain(tmp_path / "sharded.zarr", numbers(*SHAPE), CHUNK, shards=SHAPE)
+        np.testing.assert_array_equal(Volume.open(path).read(WHOLE)[0], numbers(*SHAPE))
+        big = tmp_path / "two.zarr"
+        plain(big, numbers(16, 12, 16), CHUNK, shards=SHAPE)
+        (big / "c" / "1" / "0" / "0").unlink()
+        volume = Volume.open(big)
+        assert volume.read(WHOLE).all()
         with pytest.raises(MissingChunkError):
-            volume.read(Box((0, 0, 20), (8, 8, 24)))
-
-
-def test_a_damaged_chunk_is_said(tmp_path: Path) -> None:
-    path = _pyramid(tmp_path / "a.zarr")
-    (path / "0" / "c" / "0" / "0" / "0").write_bytes(b"torn")
-    volume = Volume.open(path)
-    with pytest.raises(VolumeError, match="damaged chunk, level 0 cannot be read"):
-        volume.read(Box.whole((8, 16, 16)))
-    assert volume.read(Box((0, 16, 16), (8, 32, 32))).all()
-
-
-@pytest.mark.parametrize("n_channels", [1, 2])
-def test_lazy_levels_index_like_arrays(tmp_path: Path, n_channels: int) -> None:
-    voxels = np.stack([VOXELS, VOXELS[::-1]])[:n_channels]
-    path = _pyramid(tmp_path / "a.zarr", voxels, n_channels=n_channels)
-    expected = voxels if n_channels == 2 else voxels[0]
-    fine, coarse = Volume.open(path).lazy_levels()
-    assert (fine.shape, fine.dtype, fine.ndim) == (expected.shape, "u1", expected.ndim)
-    assert coarse.shape[-3:] == (6, 20, 20)
-    assert fine.chunks[-3:] == (8, 16, 16)
-    for index in (
-        (Ellipsis, 3),
-        (-1,),
-        (slice(None), 5),
-        (0, Ellipsis, slice(4, 30, 3)),
-        (Ellipsis, slice(2, 9), slice(-5, None), slice(0, 0)),
-    ):
-        np.testing.assert_array_equal(fine[index], expected[index])
-    np.testing.assert_array_equal(fine[1], expected[1])
-    with pytest.raises(IndexError):
-        fine[..., ::-1]
-    with pytest.raises(IndexError):
-        fine[99]
-
-
-def test_what_is_a_zarr(tmp_path: Path) -> None:
-    assert is_zarr(_pyramid(tmp_path / "a.zarr"))
-    assert is_zarr("https://example.org/a.zarr")
-    assert not is_zarr(tmp_path)
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
+            volume.read(WHOLE.shifted((8, 0, 0)))
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """Serve a folder on this machine only."""
-    handler = partial(_Quiet, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+def store_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What is read from, looked for and listed in local stores."""
+    calls: dict[str, list[str]] = {"get": [], "exists": [], "list": []}
+    for name, kind in {
+        "get": "get",
+        "exists": "exists",
+        "list": "list",
+        "list_dir": "list",
+        "list_prefix": "list",
+    }.items():
+        original = getattr(LocalStore, name)
+
+        def spy(
+            self: LocalStore,
+            key: str = "",
+            *args: Any,
+            _original: Any = original,
+            _kind: str = kind,
+            **more: Any,
+        ) -> Any:
+            calls[_kind].append(key)
+            return _original(self, *([key] if key else []), *args, **more)
+
+        monkeypatch.setattr(LocalStore, name, spy)
+    return calls
 
 
-def test_an_address_is_read_like_a_folder(tmp_path: Path, address: str) -> None:
-    pytest.importorskip("aiohttp")
-    pytest.importorskip("fsspec")
-    path = _pyramid(tmp_path / "a.zarr")
-    volume = Volume.open(f"{address}/a.zarr")
-    box = Box((0, 10, 10), (12, 20, 20))
-    np.testing.assert_array_equal(volume.read(box)[0], VOXELS[box.slices])
-    (path / "0" / "c" / "0" / "2" / "2").unlink()
-    with pytest.raises(MissingChunkError):
-        volume.read(Box.whole(SHAPE))
-    with pytest.raises(VolumeNotFoundError, match="no zarr at"):
-        Volume.open(f"{address}/gone.zarr")
-
-
-def test_an_address_that_nobody_answers_is_said() -> None:
-    pytest.importorskip("aiohttp")
-    pytest.importorskip("fsspec")
-    with pytest.raises(VolumeNotFoundError, match="cannot be read"):
-        Volume.open("http://127.0.0.1:9/a.zarr")
-
-
-def test_a_missing_package_for_addresses_is_said(
-    monkeypatch: pytest.MonkeyPatch,
+def test_opening_a_terabyte_reads_metadata_only(
+    tmp_path: Path, store_calls: dict[str, list[str]]
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise ImportError("fsspec")
+    path = tmp_path / "terabyte.zarr"
+    create_image(
+        path,
+        shape=(10_000, 10_000, 10_000),
+        dtype="uint8",
+        chunk=(64, 64, 64),
+        voxel_size=(1, 1, 1),
+    )
+    for calls in store_calls.values():
+        calls.clear()
+    volume = Volume.open(path)
+    assert volume.n_bytes == 10**12
+    assert len(volume.levels) == 7
+    names = {Path(key).name for key in store_calls["get"]}
+    assert names <= {"zarr.json", ".zattrs", ".zgroup", ".zarray", ".zmetadata"}
+    assert len(store_calls["get"]) < 100
+    assert store_calls["list"] == []
 
-    monkeypatch.setattr(zarr, "open", refuse)
-    with pytest.raises(UnsupportedFormatError, match=r"napari-unetseg\[remote\]"):
-        Volume.open("s3://bucket/a.zarr")
+
+def test_a_box_of_a_terabyte_reads_its_own_chunks_only(
+    tmp_path: Path, store_calls: dict[str, list[str]]
+) -> None:
+    path = tmp_path / "terabyte.zarr"
+    group = create_image(
+        path,
+        shape=(10_000, 10_000, 10_000),
+        dtype="uint8",
+        chunk=(64, 64, 64),
+        voxel_size=(1, 1, 1),
+        n_levels=2,
+    )
+    box = Box((6400, 6400, 6400), (6464, 6464, 6528))
+    write_pyramid_block(group, box, np.ones(box.shape, np.uint8))
+    volume = Volume.open(path)
+    volume.array(0)
+    for calls in store_calls.values():
+        calls.clear()
+    assert volume.read(box).all()
+    assert sorted(store_calls["get"]) == ["0/c/100/100/100", "0/c/100/100/101"]
+    assert store_calls["list"] == []
+
+
+def test_folders_and_addresses_are_told_from_files(
+    volume_path: Path, tmp_path: Path
+) -> None:
+    assert is_zarr(volume_path)
+    assert is_zarr("https://example.org/volume")
+    assert not is_zarr(tmp_path)
+    assert not is_zarr(volume_path / "zarr.json")
+    assert not is_zarr(tmp_path / "gone")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,10 @@ import pytest
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from qtpy.QtWidgets import QApplication
+
     from napari_unetseg.app.session import Session
     from napari_unetseg.viewer.layers import SessionLayers
-    from qtpy.QtWidgets import QApplication
 
 
 @pytest.fixture
@@ -37,8 +39,11 @@ def _module_viewer(qapp: QApplication) -> Iterator[Viewer]:
     get_settings().application.confirm_close_window = False
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(1100, 700)
+    # napari collects garbage for every layer that goes; what is here now stays.
+    #gc.freeze()
     yield viewer
     viewer.close()
+    gc.unfreeze()
     qapp.processEvents()
     # napari's own fixture insists that no window was open before it.
     QtViewer._instances.clear()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
 

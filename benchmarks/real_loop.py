@@ -1,0 +1,284 @@
+"""The whole loop on a real volume, against a pixel classifier that has the same labels.
+
+Sections of the fly's nerve cord: somebody labels three sections, a network is trained
+from nothing, and twice the regions that the worklist names are put right and the
+network is fine-tuned. After each round Dice is measured on sections that nobody
+labelled, beside a random forest on the usual filter features that learns from exactly
+the same voxels. The annotator is the ground truth; everything else is the product.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from skimage.feature import multiscale_basic_features
+from sklearn.ensemble import RandomForestClassifier
+
+from benchmarks.common import Target, parse_args, shared_data, write_report
+from napari_unetseg.app import actions
+from napari_unetseg.app.project import Project
+from napari_unetseg.config import ConvertConfig, PredictConfig, TrainConfig
+from napari_unetseg.data.corrections import UNSET
+from napari_unetseg.events import Event, StepDone
+from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.training.worklist import rank_regions
+
+CLASSES = ("membranes", "mitochondria")
+VOXEL_SIZE_NM = (50.0, 4.6, 4.6)
+FIRST_SECTIONS = (2, 7, 12)
+N_OPEN = 15  # sections that may be labelled; the others measure
+REGIONS_PER_ROUND = 12
+ROUNDS = 2
+FOREST_VOXELS = 200_000
+ANNOTATOR = "truth"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much of everything: all of it, or what a quick look needs."""
+
+    edge: int
+    train_s: float
+    finetune_s: float
+    forest_trees: int
+    forest_voxels: int
+
+
+FULL = Effort(1024, 900.0, 300.0, 100, FOREST_VOXELS)
+QUICK = Effort(512, 75.0, 20.0, 50, 50_000)
+
+
+class Loop:
+    """A project on the nerve cord and the annotator who knows the truth."""
+
+    def __init__(self, source: Path, scratch: Path, effort: Effort) -> None:
+        self.effort = effort
+        cut = np.s_[:, : effort.edge, : effort.edge]
+        raw, membranes, mitochondria = (
+            tifffile.imread(source / f"{name}.tif")[cut] for name in ("raw", *CLASSES)
+        )
+        self.raw = raw
+        self.truth = np.where(mitochondria > 0, 2, membranes > 0).astype(np.uint8)
+        tifffile.imwrite(scratch / "raw.tif", raw, metadata={"axes": "ZYX"})
+        volume, self.folder = scratch / "raw.zarr", scratch / "loop.unetseg"
+        config = ConvertConfig(voxel_size=VOXEL_SIZE_NM, unit="nanometer")
+        actions.convert(scratch / "raw.tif", volume, config)
+        actions.new_project(self.folder, volume, CLASSES)
+
+    @property
+    def shape(self) -> Zyx:
+        """Shape of the volume, zyx."""
+        return zyx(self.truth.shape)
+
+    def label_sections(self) -> None:
+        """Label a few sections from edge to edge."""
+        _, height, width = self.shape
+        with Project.open(self.folder) as project:
+            for z in FIRST_SECTIONS:
+                self._draw(project, Box((z, 0, 0), (z + 1, height, width)))
+
+    def correct_regions(self) -> list[str]:
+        """Put right what the worklist names, and say what that was."""
+        with Project.open(self.folder) as project:
+            predictions = project.predictions()
+            if predictions is None:
+                raise RuntimeError("There is no prediction to correct.")
+            items = rank_regions(
+                predictions,
+                project.corrections,
+                volume_shape=self.shape,
+                n=4 * REGIONS_PER_ROUND,
+            )
+            allowed = Box((0, 0, 0), (N_OPEN, *self.shape[1:]))
+            items = tuple(i for i in items if i.centre[0] < N_OPEN)[:REGIONS_PER_ROUND]
+            for item in items:
+                self._draw(project, item.box.intersection(allowed))
+            return [f"{item.box} {item.reason}" for item in items]
+
+    def train(self, budget_s: float, *, parent: bool, seed: int) -> dict[str, Any]:
+        """Train from nothing or fine-tune, and predict all sections."""
+        with Project.open(self.folder, read_only=True) as project:
+            version = project.active_model if parent else None
+        config = TrainConfig(
+            parent=version, steps=100_000, budget_s=budget_s, seed=seed
+        )
+        result = actions.train(self.folder, config, on_event=report)
+        summary = actions.predict(self.folder, PredictConfig())
+        mvox_s = summary["voxels"] / summary["seconds"] / 1e6
+        return {"version": result["version"], "held_out": result["metrics"],
+                "mvox_s": mvox_s}  # fmt: skip
+
+    def dice(self) -> dict[str, float]:
+        """Return Dice per class of the product on the sections that nobody labelled."""
+        with Project.open(self.folder, read_only=True) as project:
+            predictions = project.predictions()
+            if predictions is None:
+                raise RuntimeError("There is no prediction to measure.")
+            found = predictions.read_labels(Box((N_OPEN, 0, 0), self.shape))
+        return dice(found, self.truth[N_OPEN:])
+
+    def labels(self) -> np.ndarray:
+        """Return what has been labelled so far, UNSET elsewhere."""
+        with Project.open(self.folder, read_only=True) as project:
+            return project.corrections.read_all(Box.whole(self.shape))
+
+    def _draw(self, project: Project, box: Box) -> None:
+        project.corrections.commit(
+            box,
+            np.ones(box.shape, bool),
+            self.truth[box.slices],
+            annotator=ANNOTATOR,
+            tool="truth",
+            model_version=project.active_model,
+        )
+
+
+class Forest:
+    """The pixel classifier that people use today: filters and a random forest."""
+
+    def __init__(self, raw: np.ndarray, effort: Effort) -> None:
+        self._effort = effort
+        self._raw = raw
+        self._features: dict[int, np.ndarray] = {}
+
+    def dice(
+        self, labels: np.ndarray, truth: np.ndarray, seed: int
+    ) -> dict[str, float]:
+        """Learn from labelled voxels and measure where nobody labelled."""
+        rng = np.random.default_rng(seed)
+        where = np.argwhere(labels[:N_OPEN] != UNSET)
+        where = where[rng.permutation(len(where))[: self._effort.forest_voxels]]
+        where = where[np.argsort(where[:, 0], kind="stable")]
+        values = labels[tuple(where.T)]
+        rows = []
+        for z in np.unique(where[:, 0]):
+            at = where[where[:, 0] == z][:, 1:]
+            rows.append(self._section(int(z))[tuple(at.T)])
+        forest = RandomForestClassifier(
+            self._effort.forest_trees, n_jobs=-1, random_state=seed
+        )
+        forest.fit(np.concatenate(rows), values)
+        found = np.stack(
+            [self._predicted(forest, z) for z in range(N_OPEN, len(self._raw))]
+        )
+        return dice(found, truth[N_OPEN:])
+
+    def _predicted(self, forest: RandomForestClassifier, z: int) -> np.ndarray:
+        features = self._section(z)
+        answer = forest.predict(features.reshape(-1, features.shape[-1]))
+        found: np.ndarray = answer.reshape(features.shape[:2])
+        return found
+
+    def _section(self, z: int) -> np.ndarray:
+        """Return the features of a section (y, x, feature), computed once."""
+        if z not in self._features:
+            features = multiscale_basic_features(
+                self._raw[z], sigma_min=1, sigma_max=16
+            )
+            self._features[z] = features.astype(np.float16)
+        return self._features[z]
+
+
+def dice(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return Dice per class over all voxels."""
+    scores = {}
+    for number, name in enumerate(CLASSES, start=1):
+        mine, yours = found == number, truth == number
+        total = int(mine.sum()) + int(yours.sum())
+        scores[name] = 2 * int((mine & yours).sum()) / max(total, 1)
+    return scores
+
+
+def report(event: Event) -> None:
+    """Print what was measured while training."""
+    if isinstance(event, StepDone) and event.dice:
+        scores = ", ".join(f"{k} {v:.3f}" for k, v in event.dice.items())
+        print(f"  step {event.step}: loss {event.loss:.3f}, {scores}, "
+              f"{event.seconds:.0f} s", flush=True)  # fmt: skip
+
+
+def measure(loop: Loop, forest: Forest, seed: int) -> list[dict[str, Any]]:
+    """Go through all rounds and return what was reached after each."""
+    rounds = []
+    for number in range(ROUNDS + 1):
+        started = time.monotonic()
+        if number == 0:
+            loop.label_sections()
+            regions = [f"section {z}" for z in FIRST_SECTIONS]
+        else:
+            regions = loop.correct_regions()
+        seconds = loop.effort.finetune_s if number else loop.effort.train_s
+        trained = loop.train(seconds, parent=number > 0, seed=seed)
+        labels = loop.labels()
+        row = {
+            "round": number,
+            "regions": regions,
+            "labelled_voxels": int(np.count_nonzero(labels != UNSET)),
+            **trained,
+            "dice": loop.dice(),
+            "seconds": time.monotonic() - started,
+            "forest_dice": forest.dice(labels, loop.truth, seed),
+        }
+        rounds.append(row)
+        print(
+            f"round {number}: {row['labelled_voxels']:,} voxels, Dice {row['dice']}, "
+            f"forest {row['forest_dice']}, {row['seconds']:.0f} s",
+            flush=True,
+        )
+    return rounds
+
+
+def targets(rounds: list[dict[str, Any]]) -> list[Target]:
+    """Return what the loop promises against the forest, after the last round."""
+    last = rounds[-1]
+    return [
+        Target(
+            f"{name}_dice_over_forest",
+            last["dice"][name] / max(last["forest_dice"][name], 1e-6),
+            ">=",
+            1.0,
+        )
+        for name in CLASSES
+    ]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the choices of this benchmark."""
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train-s", type=float, help="training from nothing, seconds")
+    parser.add_argument("--finetune-s", type=float, help="per round, seconds")
+
+
+def main() -> int:
+    """Run the loop and write the report."""
+    args = parse_args((__doc__ or "").splitlines()[0], add_arguments)
+    source = shared_data("vnc_sstem")
+    if source is None:
+        print("vnc_sstem: the data are not there, nothing to measure")
+        return 1
+    plan = QUICK if args.quick else FULL
+    effort = Effort(
+        plan.edge,
+        args.train_s or plan.train_s,
+        args.finetune_s or plan.finetune_s,
+        plan.forest_trees,
+        plan.forest_voxels,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        loop = Loop(source, Path(scratch), effort)
+        rounds = measure(loop, Forest(loop.raw, effort), args.seed)
+    figures = {"rounds": rounds, "quick": args.quick, "seed": args.seed}
+    write_report(args.json, figures, targets(rounds))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

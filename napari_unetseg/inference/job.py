@@ -1,0 +1,150 @@
+"""What a prediction needs: paths and values, its grid, its store, its fingerprint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_unetseg.config import PredictConfig
+from napari_unetseg.data.done_log import DoneLog
+from napari_unetseg.data.normalisation import Normalisation
+from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.data.volume import Volume
+from napari_unetseg.errors import ModelMismatchError, RunMismatchError
+from napari_unetseg.geometry import BlockGrid, Zyx, zyx
+from napari_unetseg.inference.executors import BLOCKS_READ_AHEAD, BLOCKS_TO_WRITE
+from napari_unetseg.inference.memory import (
+    available_bytes,
+    check_fits_memory,
+    output_chunk,
+    plan_grid,
+)
+from napari_unetseg.models.predictor import Predictor
+from napari_unetseg.models.store import ModelCard
+
+
+@dataclass(frozen=True)
+class PredictJob:
+    """All that a prediction needs, as paths and plain values."""
+
+    volume_uri: str
+    time_point: int
+    prediction_path: Path
+    log_path: Path
+    model_dir: Path
+    normalisation: Normalisation
+    class_names: tuple[str, ...]
+    config: PredictConfig = field(default_factory=PredictConfig)
+
+
+def plan_job(job: PredictJob, volume: Volume, predictor: Predictor) -> BlockGrid:
+    """Return the grid of the prediction; its first run decides, later ones follow."""
+    bytes_for = _bytes_for(volume, predictor)
+    allowed = job.config.memory_gb
+    memory = available_bytes() if allowed is None else int(allowed * 1e9)
+    grid = None if job.config.block else _known_grid(job, volume, predictor)
+    if grid is not None:
+        check_fits_memory(grid, bytes_for, memory)
+        return grid
+    return plan_grid(
+        volume.shape,
+        chunk=output_chunk(volume.shape, predictor.stride),
+        halo=predictor.halo,
+        stride=predictor.stride,
+        bytes_for=bytes_for,
+        memory_bytes=memory // 2 if allowed is None else memory,
+        wanted=job.config.block,
+    )
+
+
+def _known_grid(
+    job: PredictJob, volume: Volume, predictor: Predictor
+) -> BlockGrid | None:
+    """Return the grid of earlier runs; None if there were none, or of another model."""
+    header, _, _ = DoneLog.read(job.log_path)
+    if header is None or "block" not in header:
+        return None
+    block = zyx(header["block"])
+    if any(b % s for b, s in zip(block, predictor.stride, strict=True)):
+        return None
+    return BlockGrid(volume.shape, block, predictor.halo, predictor.stride)
+
+
+def _bytes_for(volume: Volume, predictor: Predictor) -> Callable[[Zyx], int]:
+    """Return the peak memory of a run by shape of a read box: network and queues."""
+    in_voxel = volume.n_channels * (4 + volume.dtype.itemsize)
+    out_voxel = (
+        1 + len(predictor.class_names) + len(predictor.map_names)
+        + len(predictor.rater_names)
+    )  # fmt: skip
+    waiting = BLOCKS_READ_AHEAD * in_voxel + BLOCKS_TO_WRITE * out_voxel
+    return lambda read: predictor.bytes_for(read) + math.prod(read) * waiting
+
+
+def fingerprint_of(
+    job: PredictJob, volume: Volume, card: ModelCard, grid: BlockGrid
+) -> dict[str, Any]:
+    """Return what the voxels of a prediction depend on."""
+    return {
+        "model": card.weights_sha256,
+        "volume": volume.fingerprint,
+        "time_point": job.time_point,
+        "normalisation": job.normalisation.model_dump(),
+        "flips": job.config.flips,
+        "missing_chunks": job.config.missing_chunks,
+        "block": list(grid.block),
+        "halo": list(grid.halo),
+    }
+
+
+def open_store(
+    job: PredictJob, volume: Volume, predictor: Predictor, grid: BlockGrid
+) -> PredictionStore:
+    """Open the store, or make it."""
+    if len(job.class_names) != len(predictor.class_names):
+        raise ModelMismatchError(
+            "The model has another number of classes",
+            got=len(predictor.class_names),
+            expected=len(job.class_names),
+            do="Choose a model that was trained for these classes.",
+        )
+    if not PredictionStore.exists(job.prediction_path):
+        return PredictionStore.create(
+            job.prediction_path,
+            shape=volume.shape,
+            voxel_size=volume.voxel_size,
+            unit=volume.unit,
+            chunk=output_chunk(volume.shape, predictor.stride),
+            class_names=job.class_names,
+            rater_names=predictor.rater_names,
+            maps=predictor.map_names,
+        )
+    store = PredictionStore.open(job.prediction_path, "r+")
+    _check_store(store, volume, predictor, grid)
+    return store
+
+
+def _check_store(
+    store: PredictionStore, volume: Volume, predictor: Predictor, grid: BlockGrid
+) -> None:
+    """Refuse a store that was made for something else, as one without a log may be."""
+    raters = predictor.rater_names if len(predictor.rater_names) >= 2 else ()
+    parts = {
+        "shape": (volume.shape, store.shape),
+        "number of classes": (len(predictor.class_names), len(store.class_names)),
+        "raters": (tuple(raters), store.rater_names),
+        "maps": (tuple(predictor.map_names), store.map_names),
+    }
+    if any(b % c for b, c in zip(grid.block, store.chunk, strict=True)):
+        parts["block"] = (grid.block, f"whole chunks of {store.chunk}")
+    for name, (got, expected) in parts.items():
+        if got != expected:
+            raise RunMismatchError(
+                f"The predictions in {store.path.name} have another {name}",
+                got=got,
+                expected=expected,
+                do="Remove the folder and predict again; corrections are kept.",
+            )

@@ -1,0 +1,261 @@
+"""The card that walks through the regions worth a look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Layer
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QWidget,
+)
+
+from napari_unetseg.viewer.card import section
+from napari_unetseg.viewer.contours import CONTOUR_LEVELS
+from napari_unetseg.viewer.controls import (
+    explain,
+    label,
+    push_button,
+    row,
+    set_hint,
+)
+from napari_unetseg.viewer.label_layers import BACKGROUND, OTHERS
+from napari_unetseg.viewer.panels.panel import Panel, Parts
+from napari_unetseg.viewer.project_layers import MAP_LAYERS
+from napari_unetseg.viewer.style import gradient, swatch
+
+if TYPE_CHECKING:
+    from napari_unetseg.training.worklist import WorkItem
+
+_ROW_HEIGHT, _MAX_ROWS = 24, 6
+_START = "Press N to go to the region where the model is least sure."
+_ALL_DONE = "Nothing left to review here. Predict more, or fine-tune."
+_NO_ITEM = "Go to a region first (N)."
+_NONE_OPEN = "There is no region to go to."
+_TIPS = {
+    "next": "Go to the next region of the list (N).",
+    "previous": "Go to the region before (Shift+N).",
+    "accept": "The labels here are right as they are now; go on (A).",
+    "skip": "Leave this region out; go on (X).",
+}
+_MAP_TIPS = {
+    "rater disagreement": "Where the raters would disagree. 0 they agree, 1 they do "
+    "not. Key D.",
+    "model disagreement": "How much the answer changes when the image is mirrored.",
+    "total uncertainty": "How unsure the model is, whatever the cause.",
+}
+_CONTOUR_TIP = (
+    "Where 25, 50 and 75 % of the raters draw the class; with one rater, where its "
+    "probability is 25, 50 and 75 %."
+)
+
+
+class ReviewPanel(Panel):
+    """Worklist, its four buttons, and the legend of the maps."""
+
+    name = "Review"
+    hears = ("worklist_changed", "predictions_changed", "model_changed",
+             "classes_changed", "labels_changed")  # fmt: skip
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._hint = label(role="hint", wraps=True)
+        self.list = QListWidget()
+        self.list.setToolTip("Regions worth a look, the least certain first.")
+        self.list.setHorizontalScrollBarPolicy(
+            Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        )
+        self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.list.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.list.itemClicked.connect(self._on_clicked)
+        self.next = push_button("Next", _TIPS["next"], self._next, "primary")
+        self.previous = push_button("Previous", _TIPS["previous"], self._previous)
+        self.accept = push_button("Accept", _TIPS["accept"], self._accept)
+        self.skip = push_button("Skip", _TIPS["skip"], self._skip)
+        self.legend = MapLegend(parts)
+        self.body.addWidget(self._hint)
+        self.body.addWidget(self.list)
+        self.body.addLayout(
+            row(self.next, self.accept, self.skip, None, self.previous)
+        )
+        self.body.addWidget(self.legend)
+        self._shown: tuple[WorkItem, ...] = ()
+        self.connections.add(self.layers.changed, self.mark)
+
+    def refresh(self) -> None:
+        """Show the list and what can be done with it."""
+        items, index = self.session.worklist, self.session.worklist_index
+        self._show_items(items, index)
+        reason = self.session.why_not("worklist")
+        none = reason or ("" if items else _NONE_OPEN)
+        explain(self.next, _TIPS["next"], none)
+        explain(self.previous, _TIPS["previous"], none)
+        closing = self.session.why_not("review") or none
+        closing = closing or ("" if index >= 0 else _NO_ITEM)
+        explain(self.accept, _TIPS["accept"], closing)
+        explain(self.skip, _TIPS["skip"], closing)
+        set_hint(self._hint, reason or self._what_next(items, index))
+        self.set_summary(self._summary(len(items)))
+        self.legend.refresh()
+
+    def close_panel(self) -> None:
+        """Let go of session and layers."""
+        super().close_panel()
+        self.legend.close_legend()
+
+    def _what_next(self, items: tuple[WorkItem, ...], index: int) -> str:
+        if not items:
+            return _ALL_DONE
+        return "" if index >= 0 else _START
+
+    def _summary(self, n_open: int) -> str:
+        project = self.session.project
+        if project is None or self.session.predictions is None:
+            return ""
+        n_done = len(project.corrections.reviewed())
+        return f"{n_open} open · {n_done} done"
+
+    def _show_items(self, items: tuple[WorkItem, ...], index: int) -> None:
+        if items != self._shown:
+            self._shown = items
+            self.list.clear()
+            for item in items:
+                self.list.addItem(self._row(item))
+            rows = min(max(len(items), 1), _MAX_ROWS)
+            self.list.setFixedHeight(rows * _ROW_HEIGHT + 4)
+        self.list.setVisible(bool(items))
+        self.list.setCurrentRow(index)
+
+    def _row(self, item: WorkItem) -> QListWidgetItem:
+        project = self.session.project
+        classes = {} if project is None else {c.id: c for c in project.classes}
+        info = classes.get(item.class_id)
+        row_item = QListWidgetItem(item.reason)
+        row_item.setSizeHint(QSize(0, _ROW_HEIGHT))
+        name = "" if info is None else f"{info.name}: "
+        row_item.setToolTip(
+            f"{name}{item.reason}\nscore {item.score:.2f} · {item.box}\n"
+            "Click to go there."
+        )
+        if info is not None:
+            row_item.setIcon(swatch(info.color))
+        return row_item
+
+    def _on_clicked(self, clicked: QListWidgetItem) -> None:
+        wanted = self.list.row(clicked)
+        # The session walks; a click is as many steps.
+        step = self.session.next_item
+        for _ in range(len(self.session.worklist)):
+            if self.session.worklist_index == wanted:
+                break
+            step()
+        self._go_to(self.session.worklist[wanted])
+
+    def _next(self) -> None:
+        self._go_to(self.session.next_item())
+
+    def _previous(self) -> None:
+        self._go_to(self.session.previous_item())
+
+    def _accept(self) -> None:
+        self._go_to(self.session.accept_item())
+
+    def _skip(self) -> None:
+        self._go_to(self.session.skip_item())
+
+    def _go_to(self, item: WorkItem | None) -> None:
+        if item is not None:
+            self.layers.go_to(item.box)
+
+
+class MapLegend(QWidget):
+    """What the maps and lines on the canvas mean; a tick shows or hides each."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        self._layers = parts.layers
+        self._watched: list[Layer] = []
+        self._rows: dict[str, tuple[QCheckBox, QWidget]] = {}
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 4, 0, 0)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(3)
+        grid.setColumnStretch(0, 1)
+        grid.addWidget(section("SHOWN ON THE CANVAS"), 0, 0)
+        entries = [
+            (name, (name,), _MAP_TIPS[name], _bar(colormap))
+            for name, colormap in MAP_LAYERS.values()
+        ]
+        entries += [
+            ("contours 25 · 50 · 75 %", tuple(CONTOUR_LEVELS), _CONTOUR_TIP,
+             label("thin · thick · thin", "hint")),
+            (BACKGROUND, (BACKGROUND,), "What you erased: it counts as background.",
+             label("grey", "hint")),
+            (OTHERS, (OTHERS,), "What other people corrected, as outlines.",
+             label("outlines", "hint")),
+        ]  # fmt: skip
+        for place, (text, names, tip, sign) in enumerate(entries, start=1):
+            box = QCheckBox(text)
+            box.setToolTip(tip)
+            box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            box.clicked.connect(lambda on, n=names: self._show(n, on))
+            sign.setToolTip(tip)
+            grid.addWidget(box, place, 0)
+            grid.addWidget(sign, place, 1, Qt.AlignmentFlag.AlignRight)
+            self._rows[names[0]] = (box, sign)
+
+    def refresh(self) -> None:
+        """Show which layers are there and which are visible."""
+        self._watch()
+        any_layer = False
+        for name, (box, sign) in self._rows.items():
+            layer = self._layers.layer(name)
+            any_layer |= layer is not None
+            box.setVisible(layer is not None)
+            sign.setVisible(layer is not None)
+            box.setChecked(layer is not None and layer.visible)
+        self.setVisible(any_layer)
+
+    def close_legend(self) -> None:
+        """Let go of the layers."""
+        for layer in self._watched:
+            layer.events.visible.disconnect(self._on_visible)
+        self._watched = []
+
+    def _watch(self) -> None:
+        """Listen to the layers that are there now, each once."""
+        found = [self._layers.layer(name) for name in self._rows]
+        layers = [layer for layer in found if layer is not None]
+        if layers == self._watched:
+            return
+        self.close_legend()
+        for layer in layers:
+            layer.events.visible.connect(self._on_visible)
+        self._watched = layers
+
+    def _on_visible(self, event: object = None) -> None:
+        for name, (box, _) in self._rows.items():
+            layer = self._layers.layer(name)
+            box.setChecked(layer is not None and layer.visible)
+
+    def _show(self, names: tuple[str, ...], is_visible: bool) -> None:
+        for name in names:
+            layer = self._layers.layer(name)
+            if layer is not None:
+                layer.visible = is_visible
+
+
+def _bar(colormap: str) -> QLabel:
+    """Return the colours of a map from 0 to 1."""
+    bar = label()
+    bar.setPixmap(gradient(colormap, 64, 9))
+    holder = QLabel()
+    layout = row(label("0", "hint"), bar, label("1", "hint"), spacing=4)
+    holder.setLayout(layout)
+    holder.setMinimumSize(layout.sizeHint())
+    return holder

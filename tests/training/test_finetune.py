@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unetseg.data.classes import ClassInfo, default_classes
+from napari_unetseg.errors import Cancelled, TrainingError
+from napari_unetseg.events import Event, RunStarted, StepDone
+from napari_unetseg.geometry import Box
+from napari_unetseg.models.store import ModelStore, weights_path
+from napari_unetseg.models.unet import UNet
+from napari_unetseg.models.weights import load_weights
+from napari_unetseg.training.finetune import TrainJob, train
+from napari_unetseg.training.training_set import (
+    TrainingSet,
+    from_label_arrays,
+)
+
+MakeJob = Callable[..., TrainJob]
+Classes = tuple[ClassInfo, ...]
+
+
+@pytest.fixture
+def labels(truth: np.ndarray, classes: Classes) -> TrainingSet:
+    return from_label_arrays({"Ana": truth}, classes)
+
+
+def network_of(job: TrainJob) -> UNet:
+    store = ModelStore(job.models_dir)
+    card = store.card(job.version)
+    network = UNet(card.spec)
+    load_weights(network, weights_path(store.dir(job.version), card))
+    return network
+
+
+def test_a_new_network_is_registered(make_job: MakeJob, labels: TrainingSet) -> None:
+    job, events = make_job(labels, name="first"), list[Event]()
+    card = train(job, events.append)
+    assert ModelStore(job.models_dir).card("v1") == card
+    assert events[0] == RunStarted("train", 2, subject="v1")
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert [(event.step, event.total) for event in steps] == [(1, 2), (2, 2)]
+    assert card.parent is None
+    assert card.class_names == ("cell", "fibre")
+    assert card.training["steps"] == 2
+    assert card.training["labels"] == labels.describe()
+    assert card.patch == (8, 32, 32)
+    assert card.normalisation == job.normalisation
+
+
+def test_it_learns(make_job: MakeJob, labels: TrainingSet) -> None:
+    job = make_job(labels, config={"steps": 12, "batch": 2})
+    losses: list[float] = []
+    train(job, lambda e: losses.append(e.loss) if isinstance(e, StepDone) else None)
+    assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:3])
+
+
+def test_the_same_seed_gives_the_same_weights(
+    make_job: MakeJob, labels: TrainingSet
+) -> None:
+    hashes = {
+        train(make_job(labels, version=f"v{seed}-{run}", config={"seed": seed}))
+        .weights_sha256
+        for seed, run in ((0, 1), (0, 2), (1, 1))
+    }  # fmt: skip
+    assert len(hashes) == 2
+
+
+def test_fine_tuning_goes_on_from_its_parent(
+    make_job: MakeJob, labels: TrainingSet
+) -> None:
+    first = make_job(labels)
+    train(first)
+    parent_dir = ModelStore(first.models_dir).dir("v1")
+    second = make_job(labels, version="v2", parent_dir=parent_dir)
+    card = train(second)
+    assert card.parent == "v1"
+    was, now = network_of(first).state_dict(), network_of(second).state_dict()
+    moved = max(float((was[k].float() - now[k].float()).abs().max()) for k in was)
+    assert 0 < moved < 0.1
+
+
+def test_raters_are_learned_and_kept(
+    make_job: MakeJob, truth: np.ndarray, classes: Classes
+) -> None:
+    both = from_label_arrays({"Ana": truth, "Bo": np.zeros_like(truth)}, classes)
+    first = make_job(both, raters=("Ana", "Bo"))
+    assert train(first).raters == ("Ana", "Bo")
+    parent_dir = ModelStore(first.models_dir).dir("v1")
+    only_bo = replace(both, by_rater={"Bo": both.by_rater["Bo"]})
+    card = train(make_job(only_bo, version="v2", parent_dir=parent_dir))
+    assert card.raters == ("Ana", "Bo")
+
+
+def test_one_rater_alone_gets_no_head(make_job: MakeJob, labels: TrainingSet) -> None:
+    assert train(make_job(labels, raters=("Ana", "Bo"))).raters == ()
+
+
+def test_cancelling_leaves_nothing(make_job: MakeJob, labels: TrainingSet) -> None:
+    asked = itertools.count()
+    job = make_job(labels, config={"steps": 50})
+    with pytest.raises(Cancelled):
+        train(job, is_cancelled=lambda: next(asked) == 1)
+    assert next(asked) == 2, "one step at most"
+    assert not ModelStore(job.models_dir).versions()
+
+
+def test_time_ends_a_training(make_job: MakeJob, labels: TrainingSet) -> None:
+    job = make_job(labels, config={"steps": 10_000, "budget_s": 0.01})
+    events: list[Event] = []
+    card = train(job, events.append)
+    assert card.training["steps"] == 1
+    last = events[-1]
+    assert isinstance(last, StepDone)
+    assert last.step == last.total
+
+
+def test_held_out_labels_are_measured(make_job: MakeJob, labels: TrainingSet) -> None:
+    small = tuple(
+        replace(labels.regions[0], box=box)
+        for box in Box.whole((16, 48, 48)).cells((16, 16, 16))
+    )
+    events: list[Event] = []
+    card = train(make_job(replace(labels, regions=small)), events.append)
+    assert set(card.metrics["dice"]) <= {"cell", "fibre"}
+    assert card.metrics["dice"]
+    last = events[-1]
+    assert isinstance(last, StepDone)
+    assert last.dice == card.metrics["dice"]
+
+
+def test_classes_that_the_parent_does_not_know_are_refused(
+    make_job: MakeJob, labels: TrainingSet
+) -> None:
+    first = make_job(labels)
+    train(first)
+    more = default_classes(("cell", "fibre", "gap"))
+    job = make_job(
+        replace(labels, n_voxels={**labels.n_voxels, "gap": 3}),
+        version="v2", classes=more, parent_dir=first.models_dir / "v1",
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match="gap") as caught:
+        train(job)
+    assert "Train a new model" in str(caught.value)
+    known = replace(job, training_set=labels)
+    assert train(known).class_names == ("cell", "fibre"), "unused classes do no harm"
+
+
+def test_a_lost_loss_is_told(
+    make_job: MakeJob, labels: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_a_number(*_: Any) -> torch.Tensor:
+        return torch.tensor(float("nan"), requires_grad=True)
+
+    monkeypatch.setattr("napari_unetseg.training.finetune.masked_loss", not_a_number)
+    job = make_job(labels)
+    with pytest.raises(TrainingError, match="learning rate"):
+        train(job)
+    assert not ModelStore(job.models_dir).versions()

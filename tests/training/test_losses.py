@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_unetseg.models.planning import plan_network
+from napari_unetseg.models.unet import UNet
+from napari_unetseg.training.losses import (
+    IGNORE,
+    Parent,
+    consensus_target,
+    deep_loss,
+    masked_loss,
+    one_hot,
+)
+
+
+@pytest.fixture
+def ids() -> torch.Tensor:
+    target = torch.full((1, 2, 4, 4), IGNORE)
+    target[0, 0, 0] = torch.tensor([0, 1, 1, 0])
+    return target
+
+
+def test_unlabelled_voxels_change_nothing(ids: torch.Tensor) -> None:
+    logits = torch.randn(1, 3, 2, 4, 4, requires_grad=True)
+    masked_loss(logits, one_hot(ids, 3)).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, :, 0, 0].abs().sum() > 0
+    assert logits.grad[0, :, 1].abs().sum() == 0
+
+
+def test_nothing_labelled_costs_nothing() -> None:
+    logits = torch.randn(1, 3, 2, 4, 4, requires_grad=True)
+    target = one_hot(torch.full((1, 2, 4, 4), IGNORE), 3)
+    assert masked_loss(logits, target).item() == 0.0
+
+
+def test_the_right_answer_is_cheapest(ids: torch.Tensor) -> None:
+    target = one_hot(ids, 3)
+    right = masked_loss(20 * target, target)
+    wrong = masked_loss(20 * target.roll(1, 1), target)
+    assert right.item() < 1e-3
+    assert wrong.item() > 5
+
+
+def test_raters_who_differ_share_the_target() -> None:
+    everybody = torch.tensor([1, 2, IGNORE]).view(1, 1, 1, 3)
+    raters = torch.tensor([[1, IGNORE, IGNORE], [0, IGNORE, IGNORE]])
+    target = consensus_target(everybody, raters.view(1, 2, 1, 1, 3), 3)[0, :, 0, 0]
+    assert target[:, 0].tolist() == [0.5, 0.5, 0.0]
+    assert target[:, 1].tolist() == [0.0, 0.0, 1.0], "everybody's word fills in"
+    assert target[:, 2].sum() == 0
+
+
+def test_shares_are_the_best_answer_to_shares() -> None:
+    target = torch.zeros(1, 2, 1, 4, 4)
+    target[:, 0], target[:, 1] = 0.3, 0.7
+    target[..., :2, :] = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1, 1)
+    same = masked_loss((target + 1e-9).log(), target)
+    hard = masked_loss(20 * (target > 0.5).float(), target)
+    assert same < hard
+
+
+def test_a_single_section_reaches_the_coarse_scales() -> None:
+    ids = torch.full((1, 4, 8, 8), IGNORE)
+    ids[:, 0], ids[:, 0, :4] = 0, 1
+    coarse = torch.randn(1, 3, 2, 4, 4, requires_grad=True)
+    deep_loss([coarse], one_hot(ids, 3)).backward()
+    assert coarse.grad is not None
+    assert coarse.grad[0, :, 0].abs().sum() > 0
+    assert coarse.grad[0, :, 1].abs().sum() == 0
+
+
+@pytest.fixture
+def network() -> UNet:
+    torch.manual_seed(0)
+    spec = plan_network(
+        voxel_size=(1.0, 1.0, 1.0), shape=(8, 8, 8), n_classes=1, n_raters=2, preset="S"
+    )
+    return UNet(spec).eval()
+
+
+def test_the_parent_pulls_back_what_has_left(network: UNet) -> None:
+    parent = Parent(network)
+    assert parent.pull(network).item() == 0.0
+    with torch.no_grad():
+        for value in network.parameters():
+            value.add_(1.0)
+    pulled = parent.pull(network)
+    pulled.backward()
+    assert pulled.item() > 0
+    free = [value for name, value in network.named_parameters() if "heads" in name]
+    assert all(value.grad is None for value in free)
+
+
+def test_distillation_speaks_where_nothing_is_labelled(network: UNet) -> None:
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if name == "heads.consensus.bias":
+                value.copy_(torch.tensor([9.0, 0.0]))  # sure of the background
+    parent = Parent(network)
+    image = torch.randn(1, 1, 8, 8, 8)
+    child = network(image)
+    child.consensus.retain_grad()
+    changed = child._replace(consensus=child.consensus.flip(1))
+    ids = torch.full((1, 8, 8, 8), IGNORE)
+    ids[:, :4] = 0
+    assert parent.distillation(image, child, one_hot(ids, 2)).item() < 1e-4
+    parent.distillation(image, changed, one_hot(ids, 2)).backward()
+    assert child.consensus.grad is not None
+    assert child.consensus.grad[:, :, :4].abs().sum() == 0
+    assert child.consensus.grad[:, :, 4:].abs().sum() > 0
