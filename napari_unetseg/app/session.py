@@ -221,8 +221,9 @@ class Session(EditingVerbs, ReviewVerbs):
         people = " and ".join(name for name, n in counts.items() if n)
         if not people:
             return "Nothing labelled yet."
-        strokes = self.project.corrections.n_strokes
-        return f"{sum(counts.values()):,} voxels in {strokes} strokes by {people}"
+        number = self.project.corrections.n_strokes
+        strokes = "1 stroke" if number == 1 else f"{number} strokes"
+        return f"{sum(counts.values()):,} voxels in {strokes} by {people}"
 
     # --- inside ----------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from napari_unetseg.interactive.simulated_annotator import (
 from napari_unetseg.viewer.demo_scene import SUMMARY, Scene
 from napari_unetseg.viewer.hand import Hand
 from napari_unetseg.viewer.launch import build_window
+from napari_unetseg.viewer.panels.export import ExportPanel
 
 WINDOW = (1280, 800)
 N_SLICES, PATHS_PER_SLICE = 8, 6
@@ -183,6 +184,7 @@ class DemoRun:
     def _export(self) -> str:
         target = self._output / "segmentation.zarr"
         panel = self._window.panels["export"]
+        assert isinstance(panel, ExportPanel)
         panel.set_target(target)
         self._hand.push(_button(panel, "export_button"))
         self._wait_for("export")

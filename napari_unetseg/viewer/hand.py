@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy import QtTest
 from qtpy.QtCore import QEventLoop, QPoint, Qt, QTimer
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
 if TYPE_CHECKING:
     from napari import Viewer
 
+# PyQt's stubs take its static methods for bound ones.
+QTest: Any = QtTest.QTest
 _LEFT = Qt.MouseButton.LeftButton
 _PLAIN = Qt.KeyboardModifier.NoModifier
 SETTLE_MS = 30

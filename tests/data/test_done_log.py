@@ -119,7 +119,7 @@ def test_a_garbled_line_ends_what_is_believed(path: Path) -> None:
 def test_a_file_that_is_no_log_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("z,y,x\n1,2,3\n")
-    with pytest.raises(RunMismatchError, match="is no log of a prediction. Move it"):
+    with pytest.raises(RunMismatchError, match=r"is no log of a prediction\. Move it"):
         DoneLog.open(path, FINGERPRINT)
     assert path.read_text() == "z,y,x\n1,2,3\n"
 
