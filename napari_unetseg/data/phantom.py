@@ -56,9 +56,9 @@ class _Look:
     shade: float
 
 
-# Under "shifted" light all stands out less, and fibres less from cells. The model in the
-# package has seen "standard" alone, and falls from a Dice of 0.95 for cells and 0.92 for
-# fibres to 0.80 and 0.67 on the sample: much to correct, and not hopeless.
+# Under "shifted" light all stands out less, and fibres less from cells. The model in
+# the package has seen "standard" alone: from a Dice of 0.95 for cells and 0.92 for
+# fibres it falls to 0.80 and 0.67 on the sample. Much to correct, and not hopeless.
 _LOOKS: Mapping[Contrast, _Look] = {
     "standard": _Look(0.32, 0.62, 0.05, 0.85, 0.95, 0.05, 0.06),
     "shifted": _Look(0.40, 0.60, 0.07, 0.76, 0.90, 0.07, 0.07),

@@ -72,7 +72,7 @@ class Patches:
         self._volume, self._normalisation = volume, normalisation
         self._labels = labels.labels
         self._raters = [labels.by_rater.get(name) for name in raters]
-        self._patch = patch
+        self.patch = patch
         self._rng = np.random.default_rng(seed)
         found = self._index(dict.fromkeys(region.box for region in labels.regions))
         self.held_out = held_out_boxes(found, self._rng)
@@ -94,8 +94,8 @@ class Patches:
         patches = []
         for held in self.held_out:
             at = np.argwhere(self._labels.read(held) != UNSET) + held.start
-            box = Box.around(at[len(at) // 2], self._patch)
-            labels = np.full(self._patch, UNSET, np.uint8)
+            box = Box.around(at[len(at) // 2], self.patch)
+            labels = np.full(self.patch, UNSET, np.uint8)
             part = held.intersection(box)
             labels[part.relative_to(box).slices] = self._labels.read(part)
             patches.append(_batch(self._image(box)[None], labels[None, None]))
@@ -104,25 +104,25 @@ class Patches:
     def sample(self) -> np.ndarray:
         """Return normalised voxels czyx of some labelled place."""
         centres = next(iter(self._centres.values()))
-        return self._image(Box.around(centres[len(centres) // 2], self._patch))
+        return self._image(Box.around(centres[len(centres) // 2], self.patch))
 
     def _one(self) -> tuple[np.ndarray, np.ndarray]:
         classes = list(self._centres)
         centres = self._centres[classes[int(self._rng.integers(len(classes)))]]
         centre = centres[int(self._rng.integers(len(centres)))]
-        jitter = [int(self._rng.integers(-(n // 4), n // 4 + 1)) for n in self._patch]
+        jitter = [int(self._rng.integers(-(n // 4), n // 4 + 1)) for n in self.patch]
         middle = [
             _inside(c + j, n, size)
             for c, j, n, size in zip(
-                centre, jitter, self._patch, self._volume.shape, strict=True
+                centre, jitter, self.patch, self._volume.shape, strict=True
             )
         ]
-        box = Box.around(middle, self._patch)
+        box = Box.around(middle, self.patch)
         labels = [self._read(who, box) for who in (self._labels, *self._raters)]
         return augment(self._image(box), np.stack(labels), self._rng)
 
     def _read(self, labels: Labels | None, box: Box) -> np.ndarray:
-        values = np.full(self._patch, UNSET, np.uint8)
+        values = np.full(self.patch, UNSET, np.uint8)
         part = box.clipped(self._volume.shape)
         if labels is None:
             return values

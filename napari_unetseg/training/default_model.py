@@ -34,7 +34,7 @@ from napari_unetseg.training.training_set import from_label_arrays
 N_PHANTOMS = 6
 PHANTOM_SHAPE: Zyx = (64, 128, 128)
 FIRST_SEED = 1000  # far from the sample's
-STEPS = 900
+STEPS = 600
 
 
 def main(arguments: list[str] | None = None) -> int:

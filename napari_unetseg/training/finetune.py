@@ -160,6 +160,9 @@ class _Loop:
             lr=self._rate,
             weight_decay=WEIGHT_DECAY if self._parent is None else 0.0,
         )
+        self._in_16_bits = is_fast(self._device) and may_use_16_bits(
+            network.spec, patches.patch, self._device
+        )
         self._held_out = patches.held_out_patches()
         self._started = time.monotonic()
         self.loss = math.nan
@@ -271,8 +274,23 @@ class _Loop:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(
-            self._device.type, torch.bfloat16, enabled=is_fast(self._device)
+            self._device.type, torch.bfloat16, enabled=self._in_16_bits
         )
+
+
+def may_use_16_bits(spec: NetworkSpec, patch: Zyx, device: torch.device) -> bool:
+    """Whether gradients in bfloat16 are right for patches of this shape.
+
+    On processors the gradient of a kernel of depth 3 on a grid of depth 2 is computed
+    from memory that nobody wrote (oneDNN as of torch 2.13): garbage, or no number.
+    """
+    if device.type != "cpu":
+        return True
+    depths = [patch[0]] if spec.head_kernel[0] == 3 else []
+    for level, kernel in enumerate(spec.kernels):
+        if kernel[0] == 3:
+            depths.append(patch[0] // spec.stride_at(level)[0])
+    return 2 not in depths
 
 
 def _network(job: TrainJob, volume: Volume) -> tuple[UNet, tuple[str, ...], Zyx]:

@@ -35,7 +35,7 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_unetseg.events import BlocksPlanned, BlockState
-from napari_unetseg.geometry import Box, BlockGrid, Zyx, zyx
+from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
 
 COLORS = {
     BlockState.TODO: "#8a8f98",

@@ -54,6 +54,9 @@ LABELS = {
     "format": "format",
     "preset": "network size",
 }
+EMPTY_MEANS = {"annotator": "everybody", "annotators": "everybody"}
+ZERO_MEANS = {"threads": "all but one"}
+_ROW_HEIGHT = 26
 _LARGEST_INT = 2**31 - 1
 
 
@@ -139,6 +142,11 @@ class ConfigForm(QWidget):
         tip = info.description or label_of(name)
         editor.widget.setToolTip(tip)
         editor.widget.setAccessibleName(label_of(name))
+        editor.widget.setMinimumHeight(_ROW_HEIGHT)
+        if isinstance(editor.widget, QLineEdit):
+            editor.widget.setPlaceholderText(EMPTY_MEANS.get(name, "automatic"))
+        if isinstance(editor.widget, QSpinBox):
+            editor.widget.setSpecialValueText(ZERO_MEANS.get(name, ""))
         editor.write(info.default)
         title = label("" if info.annotation is bool else label_of(name), "field")
         title.setToolTip(tip)
@@ -222,7 +230,6 @@ def _integer(info: FieldInfo, on_change: Callable[[], None]) -> Editor:
 def _text(kind: Any, on_change: Callable[[], None]) -> Editor:
     """Return a line; empty means that the program chooses."""
     line = QLineEdit()
-    line.setPlaceholderText("automatic")
     line.textEdited.connect(lambda _text: on_change())
 
     def read() -> Any:
@@ -242,7 +249,6 @@ def _numbers(kind: Any, on_change: Callable[[], None]) -> Editor:
     """Return a line of several values: three numbers, or any number of names."""
     are_names = str in get_args(kind)
     line = QLineEdit()
-    line.setPlaceholderText("everybody" if are_names else "automatic")
     line.textEdited.connect(lambda _text: on_change())
 
     def read() -> Any:

@@ -103,7 +103,9 @@ class Choice(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
         for key, text, tip in options:
-            button = push_button(text, tip, lambda k=key: self.chosen.emit(k), "segment")
+            button = push_button(
+                text, tip, lambda k=key: self.chosen.emit(k), "segment"
+            )
             button.setCheckable(True)
             button.setSizePolicy(
                 QSizePolicy.Policy.MinimumExpanding, QSizePolicy.Policy.Fixed

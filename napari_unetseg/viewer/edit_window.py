@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAX_SIDE = 2048
 ZOOM_IN = "Zoom in to edit."
 NOT_IN_3D = "Go back to the 2D view to edit."
+CLOSED = "Open a volume or a project first."
 NOT_IN_VIEW = "Move the volume into view to edit."
 _DEPTH = 8
 _CHUNK = (16, 128, 128)
@@ -115,8 +116,11 @@ class EditWindow:
         self.follow()
 
     def close(self) -> None:
-        """Let go of the session; the layer stays as it is."""
+        """Let go of the session; nothing can be edited any more."""
         self._timer.stop()
+        # A layer that goes while it paints would leave its brush circle on the canvas.
+        self.reason = CLOSED
+        self.layer.mode = "pan_zoom"
         self.layer.stroke_done.disconnect()
         self.layer.undo_wanted.disconnect()
         self.layer.redo_wanted.disconnect()

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QLineEdit,
     QMenu,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -177,6 +178,7 @@ class _ProjectName(QWidget):
         self._session = session
         self._sizes: dict[str, str] = {}
         self._text = elided("title")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         layout = row(self._text)
         self.setLayout(layout)
 

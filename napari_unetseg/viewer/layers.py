@@ -20,6 +20,7 @@ from psygnal import Signal, SignalInstance
 from qtpy.QtCore import QTimer
 
 from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.edit_window import CLOSED
 from napari_unetseg.viewer.editable import EditableLabels
 from napari_unetseg.viewer.label_layers import OPACITY, PREDICTION, class_colormap
 from napari_unetseg.viewer.project_layers import (
@@ -80,7 +81,7 @@ class SessionLayers:
     @property
     def edit_reason(self) -> str:
         """Why nothing can be painted now; "" if it can."""
-        return self._opened.window.reason if self._opened else "Open a volume first."
+        return self._opened.window.reason if self._opened else CLOSED
 
     @property
     def edit_box(self) -> Box | None:

@@ -198,7 +198,7 @@ class MainWidget(QWidget):
         cards = QWidget()
         cards.setObjectName("UnetsegCards")
         column = QVBoxLayout(cards)
-        column.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+        column.setContentsMargins(SPACE, SPACE, 2, SPACE)
         column.setSpacing(6)
         column.addWidget(self.tour)
         for panel in self.panels.values():
@@ -208,9 +208,9 @@ class MainWidget(QWidget):
         self.scroll.setWidget(cards)
         self.scroll.setWidgetResizable(True)
         self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(
-            Qt.ScrollBarPolicy.ScrollBarAlwaysOff
-        )
+        # Always there, so that the cards keep their width when one opens.
+        self.scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.utils.notifications import Notification, notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -38,7 +39,25 @@ def show_notice(notice: Notice, parent: QWidget | None = None) -> None:
     if notice.details:
         actions.append(("details", lambda _shown: _open_details(notice, parent)))
     severity = "error" if notice.level == "error" else "warning"
-    notification_manager.dispatch(Notification(notice.text, severity, actions))
+    notification_manager.dispatch(_Sentence(notice.text, severity, actions))
+    if parent is not None:
+        _show_whole(parent)
+
+
+class _Sentence(Notification):  # type: ignore[misc, unused-ignore]
+    """A notification that says whom it is from."""
+
+    @property
+    def source(self) -> str:
+        """The name of the dock."""
+        return "U-Net segmentation"
+
+
+def _show_whole(window: QWidget) -> None:
+    """Open the notification that just came: half a sentence helps nobody."""
+    shown = window.findChildren(NapariQtNotification)
+    if shown:
+        shown[-1].expand()
 
 
 class DetailsDialog(QDialog):

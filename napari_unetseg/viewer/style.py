@@ -22,7 +22,7 @@ from napari_unetseg.data.classes import class_color
 
 SPACE: Final = 8
 RADIUS: Final = 6
-_SWATCH = 12
+SWATCH: Final = 12
 _SHARP = 3  # pixels drawn per pixel, so that small pictures stay sharp on any screen
 
 
@@ -106,7 +106,7 @@ def set_flag(widget: QWidget, name: str, value: object) -> None:
         style.polish(widget)
 
 
-def swatch(color: str, size: int = _SWATCH) -> QIcon:
+def swatch(color: str, size: int = SWATCH) -> QIcon:
     """Return a small rounded square of a colour, legible on any background."""
     pixmap = QPixmap(size * _SHARP, size * _SHARP)
     pixmap.fill(Qt.GlobalColor.transparent)
@@ -117,10 +117,10 @@ def swatch(color: str, size: int = _SWATCH) -> QIcon:
     painter.setBrush(QColor(color))
     painter.drawRoundedRect(QRectF(0.5, 0.5, size - 1, size - 1), 3, 3)
     painter.end()
-    return QIcon(pixmap)
+    return _untinted(pixmap)
 
 
-def hollow_swatch(color: str, size: int = _SWATCH) -> QIcon:
+def hollow_swatch(color: str, size: int = SWATCH) -> QIcon:
     """Return an outlined square: the background, which paints nothing."""
     pixmap = QPixmap(size * _SHARP, size * _SHARP)
     pixmap.fill(Qt.GlobalColor.transparent)
@@ -131,7 +131,14 @@ def hollow_swatch(color: str, size: int = _SWATCH) -> QIcon:
     painter.drawRoundedRect(QRectF(1, 1, size - 2, size - 2), 3, 3)
     painter.drawLine(3, size - 3, size - 3, 3)
     painter.end()
-    return QIcon(pixmap)
+    return _untinted(pixmap)
+
+
+def _untinted(pixmap: QPixmap) -> QIcon:
+    """Return an icon that keeps its colour in a selected row."""
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)
+    return icon
 
 
 def gradient(colormap: str, width: int = 96, height: int = 10) -> QPixmap:

@@ -40,7 +40,7 @@ def _module_viewer(qapp: QApplication) -> Iterator[Viewer]:
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(1100, 700)
     # napari collects garbage for every layer that goes; what is here now stays.
-    #gc.freeze()
+    gc.freeze()
     yield viewer
     viewer.close()
     gc.unfreeze()

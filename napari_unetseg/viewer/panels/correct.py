@@ -26,7 +26,7 @@ from napari_unetseg.viewer.controls import (
 )
 from napari_unetseg.viewer.edits import CLICK, MAX_BRUSH, NONE
 from napari_unetseg.viewer.panels.panel import Panel, Parts
-from napari_unetseg.viewer.style import Palette, hollow_swatch, swatch
+from napari_unetseg.viewer.style import SWATCH, Palette, hollow_swatch, swatch
 
 _TOOLS = (
     ("brush", "Brush", "Paint the chosen class (B)."),
@@ -140,6 +140,7 @@ class CorrectPanel(Panel):
         classes = QListWidget()
         classes.setToolTip("The class that the tools paint (1 to 9).")
         classes.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        classes.setIconSize(QSize(SWATCH, SWATCH))
         classes.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         classes.itemClicked.connect(
             lambda item: self.session.set_class(classes.row(item))

@@ -5,7 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QHeaderView,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_unetseg.app.session import FINETUNE_STEPS
 from napari_unetseg.config import TrainConfig
@@ -70,9 +76,7 @@ class LearnPanel(Panel):
         self.versions = VersionList(parts)
         self.body.addWidget(self._what)
         self.body.addWidget(self._hint)
-        self.body.addLayout(
-            row(self.tune, self.new, self.stop, None, self.more.button)
-        )
+        self.body.addLayout(row(self.tune, self.new, self.stop, None, self.more.button))
         self.body.addWidget(self.more)
         self.body.addWidget(self.plot)
         self.body.addWidget(self.versions)

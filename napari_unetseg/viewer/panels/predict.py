@@ -189,4 +189,3 @@ def percent(part: int, whole: int) -> str:
     if 0 < part < whole:
         return f"{min(max(round(100 * part / whole), 1), 99)} %"
     return "100 %" if whole and part >= whole else "0 %"
-

@@ -27,7 +27,7 @@ from napari_unetseg.viewer.controls import (
 from napari_unetseg.viewer.label_layers import BACKGROUND, OTHERS
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.project_layers import MAP_LAYERS
-from napari_unetseg.viewer.style import gradient, swatch
+from napari_unetseg.viewer.style import SWATCH, gradient, swatch
 
 if TYPE_CHECKING:
     from napari_unetseg.training.worklist import WorkItem
@@ -67,9 +67,8 @@ class ReviewPanel(Panel):
         self._hint = label(role="hint", wraps=True)
         self.list = QListWidget()
         self.list.setToolTip("Regions worth a look, the least certain first.")
-        self.list.setHorizontalScrollBarPolicy(
-            Qt.ScrollBarPolicy.ScrollBarAlwaysOff
-        )
+        self.list.setIconSize(QSize(SWATCH, SWATCH))
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.list.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.list.itemClicked.connect(self._on_clicked)
@@ -80,9 +79,7 @@ class ReviewPanel(Panel):
         self.legend = MapLegend(parts)
         self.body.addWidget(self._hint)
         self.body.addWidget(self.list)
-        self.body.addLayout(
-            row(self.next, self.accept, self.skip, None, self.previous)
-        )
+        self.body.addLayout(row(self.next, self.accept, self.skip, None, self.previous))
         self.body.addWidget(self.legend)
         self._shown: tuple[WorkItem, ...] = ()
         self.connections.add(self.layers.changed, self.mark)
@@ -135,7 +132,7 @@ class ReviewPanel(Panel):
         project = self.session.project
         classes = {} if project is None else {c.id: c for c in project.classes}
         info = classes.get(item.class_id)
-        row_item = QListWidgetItem(item.reason)
+        row_item = QListWidgetItem(f"{item.reason} · z {item.centre[0]}")
         row_item.setSizeHint(QSize(0, _ROW_HEIGHT))
         name = "" if info is None else f"{info.name}: "
         row_item.setToolTip(
