@@ -5,10 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx, zyx
+
+PATIENT = settings(deadline=None, max_examples=60)  # a busy machine is no fault
 
 
 def triples(low: int, high: int) -> st.SearchStrategy[Zyx]:
@@ -34,6 +36,7 @@ def voxels_of(box: Box) -> set[tuple[int, ...]]:
     return set(itertools.product(*ranges))
 
 
+@PATIENT
 @given(grids())
 def test_write_boxes_cover_every_voxel_exactly_once(grid: BlockGrid) -> None:
     written = np.zeros(grid.shape, int)
@@ -42,6 +45,7 @@ def test_write_boxes_cover_every_voxel_exactly_once(grid: BlockGrid) -> None:
     assert (written == 1).all()
 
 
+@PATIENT
 @given(grids())
 def test_write_boxes_begin_at_whole_blocks(grid: BlockGrid) -> None:
     for block in grid:
@@ -50,6 +54,7 @@ def test_write_boxes_begin_at_whole_blocks(grid: BlockGrid) -> None:
         )
 
 
+@PATIENT
 @given(grids())
 def test_read_boxes_hold_the_halo_as_far_as_the_volume_goes(grid: BlockGrid) -> None:
     for block in grid:
@@ -58,6 +63,7 @@ def test_read_boxes_hold_the_halo_as_far_as_the_volume_goes(grid: BlockGrid) -> 
         assert Box.whole(grid.shape).contains(block.read_box)
 
 
+@PATIENT
 @given(grids())
 def test_read_boxes_begin_on_the_stride_and_are_not_larger_than_needed(
     grid: BlockGrid,
@@ -71,6 +77,7 @@ def test_read_boxes_begin_on_the_stride_and_are_not_larger_than_needed(
             assert 0 <= want - read < stride
 
 
+@PATIENT
 @given(grids())
 def test_the_inner_box_cuts_the_write_box_out_of_what_was_read(
     grid: BlockGrid,
@@ -81,6 +88,7 @@ def test_the_inner_box_cuts_the_write_box_out_of_what_was_read(
         np.testing.assert_array_equal(kept, volume[block.write_box.slices])
 
 
+@PATIENT
 @given(grids(), boxes())
 def test_touching_names_the_blocks_that_share_a_voxel_with_a_box(
     grid: BlockGrid, box: Box
@@ -89,6 +97,7 @@ def test_touching_names_the_blocks_that_share_a_voxel_with_a_box(
     assert list(grid.touching(box)) == expected
 
 
+@PATIENT
 @given(grids())
 def test_blocks_are_numbered_in_c_order(grid: BlockGrid) -> None:
     blocks = list(grid)
@@ -97,6 +106,7 @@ def test_blocks_are_numbered_in_c_order(grid: BlockGrid) -> None:
     assert corners == sorted(corners)
 
 
+@PATIENT
 @given(boxes(), boxes())
 def test_an_intersection_holds_what_both_boxes_hold(one: Box, other: Box) -> None:
     both = one.intersection(other)
@@ -104,6 +114,7 @@ def test_an_intersection_holds_what_both_boxes_hold(one: Box, other: Box) -> Non
     assert one.overlaps(other) == (not both.is_empty)
 
 
+@PATIENT
 @given(boxes(), boxes())
 def test_a_hull_contains_both_boxes(one: Box, other: Box) -> None:
     hull = one.hull(other)
@@ -114,6 +125,7 @@ def test_a_hull_contains_both_boxes(one: Box, other: Box) -> None:
         assert hull.stop[axis] in (one.stop[axis], other.stop[axis])
 
 
+@PATIENT
 @given(boxes(), boxes())
 def test_a_box_contains_another_if_it_holds_all_its_voxels(
     one: Box, other: Box
@@ -121,6 +133,7 @@ def test_a_box_contains_another_if_it_holds_all_its_voxels(
     assert one.contains(other) == (voxels_of(other) <= voxels_of(one))
 
 
+@PATIENT
 @given(boxes(), triples(1, 5))
 def test_cells_cover_a_box_and_every_one_touches_it(box: Box, step: Zyx) -> None:
     cells = list(box.cells(step))
@@ -130,6 +143,7 @@ def test_cells_cover_a_box_and_every_one_touches_it(box: Box, step: Zyx) -> None
     assert all(cell.overlaps(box) and cell.shape == step for cell in cells)
 
 
+@PATIENT
 @given(boxes(), triples(1, 5))
 def test_aligning_moves_each_side_by_less_than_a_step(box: Box, step: Zyx) -> None:
     whole = box.aligned(step)
@@ -142,6 +156,7 @@ def test_aligning_moves_each_side_by_less_than_a_step(box: Box, step: Zyx) -> No
         assert 0 <= b - stop < s
 
 
+@PATIENT
 @given(boxes(), triples(-5, 5))
 def test_shifting_there_and_back_changes_nothing(box: Box, offset: Zyx) -> None:
     back = zyx(-o for o in offset)
@@ -150,6 +165,7 @@ def test_shifting_there_and_back_changes_nothing(box: Box, offset: Zyx) -> None:
     assert box.relative_to(box) == Box.whole(box.shape)
 
 
+@PATIENT
 @given(boxes())
 def test_a_box_survives_being_an_index(box: Box) -> None:
     assert Box.from_slices(box.slices) == box
@@ -158,6 +174,7 @@ def test_a_box_survives_being_an_index(box: Box) -> None:
     assert box.n_voxels == len(voxels_of(box))
 
 
+@PATIENT
 @given(triples(0, 9), triples(1, 9))
 def test_a_box_around_a_voxel_has_it_in_the_middle(centre: Zyx, shape: Zyx) -> None:
     box = Box.around(centre, shape)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from napari_unetseg.data.history import History, LabelledCells
-from napari_unetseg.data.journal import Journal, Stroke, StrokeVoxels
-from napari_unetseg.data.overlay import UNSET_OF, DamagedOverlayError, Overlay, paste
+from napari_unetseg.data.journal import UNSET_OF, Journal, Stroke, StrokeVoxels
+from napari_unetseg.data.overlay import DamagedOverlayError, Overlay, paste
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Box
 
@@ -48,7 +48,6 @@ class AnnotatorLabels:
         self._read_only: bool = layout["read_only"]
         self._overlay: Overlay | None = None
         self._cells: LabelledCells | None = None
-        self._count: int | None = None
 
     def prepare(self) -> Overlay:
         """Open the overlay to write, or make it, and bring it up to the journal.
@@ -99,10 +98,6 @@ class AnnotatorLabels:
         """
         before = self.history.last_row
         self.history.take(row)
-        if self._count is not None:
-            was, now = voxels.old != self._unset, voxels.new != self._unset
-            self._count += int(now.sum()) - int(was.sum())
-
         try:
             overlay = self.prepare()
             if overlay.reached < before:
@@ -119,7 +114,7 @@ class AnnotatorLabels:
         """Make the overlay anew from the journal, bit for bit."""
         self._overlay = self._opened(anew=True)
         self._catch_up(self._overlay)
-        self._cells = self._count = None
+        self._cells = None
 
     def checkpoint(self) -> None:
         """Make sure that the overlay survives a power cut; log it if it does not."""
@@ -139,13 +134,7 @@ class AnnotatorLabels:
         if self._read_only or self._cells.last_row < self.history.last_row:
             for row in self._rows(after=self._cells.last_row):
                 self._cells.note(row)
-        return self._cells.labelled(lambda box: self._n_labelled(box) > 0)
-
-    def count(self) -> int:
-        """Return how many voxels are labelled."""
-        if self._count is None:
-            self._count = sum(self._n_labelled(box) for box in self.labelled_boxes())
-        return self._count
+        return self._cells.labelled(self._is_labelled)
 
     def _rebuild_if_possible(self) -> None:
         try:
@@ -192,8 +181,11 @@ class AnnotatorLabels:
     def _rows(self, *, after: int) -> list[Stroke]:
         return self._journal.strokes(after=after, annotator=self._annotator)
 
-    def _n_labelled(self, box: Box) -> int:
-        return int((self.read(box) != self._unset).sum())
+    def _is_labelled(self, cell: Box) -> bool:
+        overlay = self._overlay
+        if overlay and not self._read_only and overlay.reached == self.history.last_row:
+            return overlay.holds_labels(cell)
+        return bool((self.read(cell) != self._unset).any())
 
 
 def _batches(rows: Sequence[Stroke]) -> Iterator[list[Stroke]]:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_unetseg.data.corrections import CHUNK, CorrectionStore, Stroke
-from napari_unetseg.data.overlay import UNSET_OF
+from napari_unetseg.data.journal import UNSET_OF
 from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.geometry import Box, Zyx, zyx
 

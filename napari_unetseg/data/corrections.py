@@ -21,8 +21,14 @@ import numpy as np
 
 from napari_unetseg.data.annotator_labels import AnnotatorLabels
 from napari_unetseg.data.history import History
-from napari_unetseg.data.journal import Journal, Reviewed, Stroke, StrokeVoxels
-from napari_unetseg.data.overlay import UNSET, UNSET_OF
+from napari_unetseg.data.journal import (
+    UNSET,
+    UNSET_OF,
+    Journal,
+    Reviewed,
+    Stroke,
+    StrokeVoxels,
+)
 from napari_unetseg.errors import LabelsError, ReadOnlyError
 from napari_unetseg.geometry import Box, Zyx, zyx
 
@@ -198,8 +204,8 @@ class CorrectionStore:
 
     def counts(self) -> dict[str, int]:
         """Return how many voxels each annotator has labelled."""
-        with self._lock:
-            return {name: self._labels(name).count() for name in self.annotators()}
+        histories = self._histories()
+        return {name: histories[name].n_labelled for name in self.annotators()}
 
     def strokes(self, annotator: str | None = None) -> list[Stroke]:
         """Return all rows of the journal in order, reversals too."""

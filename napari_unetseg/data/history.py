@@ -20,18 +20,21 @@ class History:
         Edits that count, and edits that were taken back, the last one at the end.
     first_row, last_row
         Numbers of the annotator's oldest and newest row, 0 without any.
+    n_labelled
+        How many voxels hold labels.
     """
 
     def __init__(self) -> None:
         self.done: list[Stroke] = []
         self.undone: list[Stroke] = []
-        self.first_row = self.last_row = 0
+        self.first_row = self.last_row = self.n_labelled = 0
 
     def take(self, row: Stroke) -> None:
         """Follow one more row; a new edit ends what could be redone."""
         self.first_row = self.first_row or row.sequence
         self.last_row = row.sequence
         if row.kind == "edit":
+            self.n_labelled += row.n_added
             self.done.append(row)
             self.undone.clear()
             return
@@ -40,6 +43,7 @@ class History:
             source, target = target, source
         if source and source[-1].sequence == row.target:
             target.append(source.pop())
+            self.n_labelled += row.n_added
         else:  # two programs wrote at once: the voxels stand, the order does not
             _LOG.warning("row %d takes back what is not last", row.sequence)
 

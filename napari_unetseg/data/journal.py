@@ -7,12 +7,9 @@ takes the row away.
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,31 +18,19 @@ from uuid import uuid4
 
 import numpy as np
 
-from napari_unetseg.errors import DiskFullError, ProjectError, ReadOnlyError
+from napari_unetseg.data.journal_file import connect, explained
 from napari_unetseg.geometry import Box
 
 Kind = Literal["edit", "undo", "redo"]
 
-_SCHEMA = """
-BEGIN;
-CREATE TABLE IF NOT EXISTS strokes (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL, kind TEXT NOT NULL,
-    target INTEGER, annotator TEXT NOT NULL, time TEXT NOT NULL, tool TEXT NOT NULL,
-    model_version TEXT, z0 INT, y0 INT, x0 INT, z1 INT, y1 INT, x1 INT,
-    n_voxels INT NOT NULL, mask BLOB, old BLOB, new BLOB);
-CREATE TABLE IF NOT EXISTS reviewed (
-    id INTEGER PRIMARY KEY, annotator TEXT NOT NULL, time TEXT NOT NULL,
-    state TEXT NOT NULL, model_version TEXT,
-    z0 INT, y0 INT, x0 INT, z1 INT, y1 INT, x1 INT);
-CREATE TABLE IF NOT EXISTS rejected_clicks (
-    id INTEGER PRIMARY KEY, annotator TEXT NOT NULL, time TEXT NOT NULL,
-    model_version TEXT, z INT, y INT, x INT, class_id INT);
-COMMIT;
-"""
+# What stands for "nothing was said here", per type of label values.
+UNSET_OF = {np.dtype("uint8"): 255, np.dtype("uint32"): 2**32 - 1}
+UNSET = UNSET_OF[np.dtype("uint8")]
+
 _BOX = "z0, y0, x0, z1, y1, x1"
 _STROKE = (
     "sequence, uuid, kind, target, annotator, time, tool, model_version, "
-    f"{_BOX}, n_voxels"
+    f"{_BOX}, n_voxels, n_added"
 )
 
 
@@ -61,6 +46,9 @@ class Stroke:
         ``"edit"``, or ``"undo"`` and ``"redo"`` of the edit in row ``target``.
     box
         Where; the voxels are a mask inside it.
+    n_voxels, n_added
+        How many voxels changed, and how many more hold labels since; negative where
+        labels were taken away.
     """
 
     sequence: int
@@ -73,6 +61,7 @@ class Stroke:
     model_version: str | None
     box: Box
     n_voxels: int
+    n_added: int
 
 
 @dataclass(frozen=True)
@@ -121,8 +110,8 @@ class Journal:
         self._path = path
         self._dtype = np.dtype(dtype)
         self._lock = threading.RLock()
-        with self._explained():
-            self._connection = _connect(path, read_only)
+        with explained(self._path):
+            self._connection = connect(path, read_only=read_only)
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
@@ -144,14 +133,19 @@ class Journal:
             _packed(voxels.old.astype(self._dtype)),
             _packed(voxels.new.astype(self._dtype)),
         )
+        is_set = [
+            values != UNSET_OF[self._dtype] for values in (voxels.new, voxels.old)
+        ]
+        n_added = int(is_set[0].sum()) - int(is_set[1].sum())
         n_voxels = int(voxels.mask.sum())
         return self._add("edit", None, annotator, tool, model_version, box, n_voxels,
-                         blobs)  # fmt: skip
+                         n_added, blobs)  # fmt: skip
 
     def add_reversal(self, kind: Literal["undo", "redo"], target: Stroke) -> Stroke:
         """Append the undo or redo of an edit; on disk when this returns."""
+        n_added = target.n_added if kind == "redo" else -target.n_added
         return self._add(kind, target.sequence, target.annotator, target.tool,
-                         target.model_version, target.box, target.n_voxels,
+                         target.model_version, target.box, target.n_voxels, n_added,
                          (None, None, None))  # fmt: skip
 
     def strokes(self, *, after: int = 0, annotator: str | None = None) -> list[Stroke]:
@@ -233,110 +227,27 @@ class Journal:
         model_version: str | None,
         box: Box,
         n_voxels: int,
+        n_added: int,
         blobs: tuple[bytes | None, bytes | None, bytes | None],
     ) -> Stroke:
         uuid, time = uuid4().hex, _now()
         names = _STROKE.removeprefix("sequence, ") + ", mask, old, new"
         places = ", ".join("?" * (names.count(",") + 1))
         values = (uuid, kind, target, annotator, time, tool, model_version,
-                  *_numbers(box), n_voxels, *blobs)  # fmt: skip
+                  *_numbers(box), n_voxels, n_added, *blobs)  # fmt: skip
         sequence = self._write(
             f"INSERT INTO strokes ({names}) VALUES ({places})", values
         )
         return Stroke(sequence, uuid, kind, target, annotator, time, tool,
-                      model_version, box, n_voxels)  # fmt: skip
+                      model_version, box, n_voxels, n_added)  # fmt: skip
 
     def _write(self, statement: str, values: Sequence[Any]) -> int:
-        with self._lock, self._explained(), self._connection:
+        with self._lock, explained(self._path), self._connection:
             return self._connection.execute(statement, values).lastrowid or 0
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, self._explained():
+        with self._lock, explained(self._path):
             return self._connection.execute(statement, values).fetchall()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn SQLite's failures into sentences."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise _explanation(error, self._path) from error
-
-
-def _explanation(error: sqlite3.Error, path: Path) -> Exception:
-    name = getattr(error, "sqlite_errorname", "")  # misuse by the program has none
-    if name == "SQLITE_FULL":
-        return DiskFullError(
-            f"The disk is full, the stroke could not be written to {path}",
-            do="Free some space and try again; nothing written before is lost.",
-        )
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return ReadOnlyError(
-            f"The stroke could not be written, {path} is read-only",
-            do="Give yourself write access, or work in another folder.",
-        )
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return ReadOnlyError(
-            f"The journal {path.name} is held by another program",
-            do="Close it there and try again.",
-        )
-    if name.startswith("SQLITE_IOERR"):
-        return ProjectError(
-            f"The disk does not answer as it should, {path} could not be used: {error}",
-            do="Check the disk, its quota or the network, and try again.",
-        )
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return ProjectError(
-            f"The journal {path} is damaged, {error}",
-            do="Restore journal.sqlite from a backup.",
-        )
-    if "closed" in str(error):
-        return ProjectError(
-            "The project was closed meanwhile", do="Open it again to go on."
-        )
-    return ProjectError(f"The journal {path} cannot be used, {error}")
-
-
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    if read_only:
-        return _connect_to_read(path)
-    connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(_SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _connect_to_read(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        return _nothing()
-    if path.with_name(f"{path.name}-wal").exists() or os.access(path.parent, os.W_OK):
-        options = "mode=ro"
-    else:
-        # WAL would want files beside it; without any the file cannot change either.
-        options = "mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{options}", uri=True, check_same_thread=False
-    )
-    try:
-        tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
-    except sqlite3.Error:
-        connection.close()
-        raise
-    if ("strokes",) not in tables:
-        connection.close()
-        return _nothing()
-    return connection
-
-
-def _nothing() -> sqlite3.Connection:
-    empty = sqlite3.connect(":memory:", check_same_thread=False)
-    empty.executescript(_SCHEMA)
-    return empty
 
 
 def _stroke(row: Sequence[Any]) -> Stroke:
@@ -352,6 +263,7 @@ def _stroke(row: Sequence[Any]) -> Stroke:
         model_version=model_version,
         box=Box((row[8], row[9], row[10]), (row[11], row[12], row[13])),
         n_voxels=row[14],
+        n_added=row[15],
     )
 
 

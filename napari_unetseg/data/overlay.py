@@ -15,27 +15,39 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from napari_unetseg.data.journal import Stroke, StrokeVoxels
+from napari_unetseg.data.journal import UNSET_OF, Stroke, StrokeVoxels
 from napari_unetseg.data.nodes import attributes_of
 from napari_unetseg.errors import LabelsError, explained_writing
 from napari_unetseg.geometry import Box, Zyx, zyx
 
-UNSET_OF = {np.dtype("uint8"): 255, np.dtype("uint32"): 2**32 - 1}
-UNSET = UNSET_OF[np.dtype("uint8")]
-
+_MANY_FILES = 32
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 
 
 class DamagedOverlayError(LabelsError):
     """A chunk of an overlay cannot be decoded; the journal has it all."""
+
+
+class _Patch(NamedTuple):
+    """What a row says: a mask over its box, and values of the same shape."""
+
+    box: Box
+    mask: np.ndarray
+    new: np.ndarray
+
+    def touches(self, cell: Box) -> bool:
+        part = cell.intersection(self.box).relative_to(self.box)
+        return bool(self.mask[part.slices].any())
 
 
 class Overlay:
@@ -132,21 +144,33 @@ class Overlay:
         """
         if not rows:
             return
-        patches = [(row.box, voxels.mask, voxels.dense()) for row, voxels in rows]
-        touched = dict.fromkeys(c for box, *_ in patches for c in self.cells(box))
+        by_cell: dict[Box, list[_Patch]] = {}
+        for row, voxels in rows:
+            patch = _Patch(row.box, voxels.mask, voxels.dense())
+            for cell in self.cells(row.box):
+                if patch.touches(cell):
+                    by_cell.setdefault(cell, []).append(patch)
         with explained_writing("the labels", self._path):
-            for cell in touched:
-                self._apply(cell, patches)
+            hull = reduce(Box.hull, by_cell)
+            if len(rows) == 1 and hull.n_voxels <= 2 * sum(c.n_voxels for c in by_cell):
+                # A compact stroke: one call of zarr for all chunks is much faster.
+                by_cell = {hull: next(iter(by_cell.values()))}
+            for cells, patches in by_cell.items():
+                self._unsynced.update(map(self._chunk_of, self.cells(cells)))
+                self._write(cells, patches)
             self.reached = rows[-1][0].sequence
             self._array.update_attributes({"written": self.reached})
+
+    def holds_labels(self, cell: Box) -> bool:
+        """Whether a chunk holds labels: chunks of UNSET alone are not stored."""
+        return self._file_of(self._chunk_of(cell)).exists()
 
     def checkpoint(self) -> None:
         """Make sure that all that was written survives a power cut."""
         if attributes_of(self._array)["applied"] == self.reached:
             return
         with explained_writing("the labels", self._path):
-            names = (self._array.metadata.encode_chunk_key(k) for k in self._unsynced)
-            _sync([self._path / name for name in names])
+            _sync([self._file_of(chunk) for chunk in self._unsynced])
             self._array.update_attributes({"applied": self.reached})
             _sync([self._path / "zarr.json"])
         self._unsynced.clear()
@@ -156,23 +180,18 @@ class Overlay:
         for cell in box.cells(self.chunk):
             yield cell.clipped(self._array.shape)
 
-    def _apply(
-        self, cell: Box, patches: Sequence[tuple[Box, np.ndarray, np.ndarray]]
-    ) -> None:
-        here = [
-            patch
-            for patch in patches
-            if patch[0].overlaps(cell)
-            and patch[1][cell.intersection(patch[0]).relative_to(patch[0]).slices].any()
-        ]
-        if here:
-            values = self.read(cell)
-            for box, mask, dense in here:
-                paste(values, cell, box, mask, dense)
-            self._array[cell.slices] = values
-            self._unsynced.add(
-                zyx(a // c for a, c in zip(cell.start, self.chunk, strict=True))
-            )
+    def _write(self, box: Box, patches: Sequence[_Patch]) -> None:
+        """Write into a box of whole chunks."""
+        values = self.read(box)
+        for patch in patches:
+            paste(values, box, patch.box, patch.mask, patch.new)
+        self._array[box.slices] = values
+
+    def _chunk_of(self, cell: Box) -> Zyx:
+        return zyx(a // c for a, c in zip(cell.start, self.chunk, strict=True))
+
+    def _file_of(self, chunk: Zyx) -> Path:
+        return self._path / self._array.metadata.encode_chunk_key(chunk)
 
 
 def paste(
@@ -236,6 +255,9 @@ def _found(
 
 def _sync(paths: Sequence[Path]) -> None:
     """Wait until files are on disk; those that are gone count by their folder."""
+    if len(paths) > _MANY_FILES and sys.platform == "linux":
+        os.sync()  # waits, and asks the disk once instead of once per file
+        return
     for path in paths:
         if path.exists():
             with path.open("r+b") as file:

@@ -51,7 +51,7 @@ def plan_job(job: PredictJob, volume: Volume, predictor: Predictor) -> BlockGrid
         return grid
     return plan_grid(
         volume.shape,
-        chunk=output_chunk(volume.shape, predictor.stride),
+        chunk=output_chunk(volume.shape, predictor.stride, job.config.block),
         halo=predictor.halo,
         stride=predictor.stride,
         bytes_for=bytes_for,
@@ -117,7 +117,7 @@ def open_store(
             shape=volume.shape,
             voxel_size=volume.voxel_size,
             unit=volume.unit,
-            chunk=output_chunk(volume.shape, predictor.stride),
+            chunk=output_chunk(volume.shape, predictor.stride, grid.block),
             class_names=job.class_names,
             rater_names=predictor.rater_names,
             maps=predictor.map_names,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from napari_unetseg.errors import MemoryBudgetError
-from napari_unetseg.geometry import BlockGrid, Zyx, zyx
+from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
 
 COMFORTABLE_READ = 64 * 192 * 192
 """Voxels of a read box that take a second or two: the window fills while one looks."""
@@ -51,14 +51,22 @@ def _left_in_container() -> float:
         return math.inf
 
 
-def output_chunk(shape: Zyx, stride: Zyx) -> Zyx:
+def output_chunk(shape: Zyx, stride: Zyx, block: Zyx | None = None) -> Zyx:
     """Return the chunk of the prediction: whole strides, not larger than needed.
 
     Its sides are powers of two times the stride, so that coarser levels of a pyramid
     divide it evenly.
+
+    Parameters
+    ----------
+    shape, stride
+        Of the volume and of the network, zyx.
+    block
+        One that somebody chose; chunks are not larger.
     """
     chunk = []
-    for n, s, most in zip(shape, stride, MAX_CHUNK, strict=True):
+    needed = shape if block is None else Box.whole(block).clipped(shape).shape
+    for n, s, most in zip(needed, stride, MAX_CHUNK, strict=True):
         size = s
         while size * 2 <= most and size < n:
             size *= 2

@@ -53,7 +53,7 @@ from napari_unetseg.training.training_set import TrainingSet
 
 NEW_RATE, FINE_RATE = 2e-3, 5e-4
 WARM_UP = 0.05
-MEASURE_EVERY = 25
+MEASURED = 12  # times in a training: each costs as much as a few steps
 MEAN_DECAY = 0.97
 WEIGHT_DECAY = 1e-4
 
@@ -177,6 +177,7 @@ class _Loop:
     def run(self) -> None:
         """Train until the steps or the time are used up."""
         config = self._job.config
+        measured = 0
         while self._progress() < 1:
             if self._is_cancelled():
                 raise Cancelled("The training was stopped", do="No model was added.")
@@ -185,7 +186,8 @@ class _Loop:
             self.step += 1
             last = self._progress() >= 1
             dice = {}
-            if last or self.step % MEASURE_EVERY == 0:
+            if last or self._progress() * MEASURED >= measured + 1:
+                measured = int(self._progress() * MEASURED)
                 dice = self.dice = self._measure()
             total = config.steps if not last else self.step
             self._on_event(StepDone(self.step, total, self.loss, dice, self.seconds))
@@ -197,7 +199,7 @@ class _Loop:
 
     def _set_rate(self, progress: float) -> None:
         """Warm up, then follow a cosine down to nothing."""
-        if progress < WARM_UP and self._job.parent_dir is None:
+        if progress < WARM_UP:
             factor = 0.1 + 0.9 * progress / WARM_UP
         else:
             factor = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

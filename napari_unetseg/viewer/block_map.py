@@ -1,13 +1,5 @@
 """The blocks of a prediction as a map: one small plan of cells per layer of blocks.
 
-::
-
-    z 0      z 1      z 2          □ to do     outline, grey
-    ■ ■ ■    ■ ● □    □ □ □        ● running   disc, blue
-    ■ ■ ·    □ □ □    □ ✗ □        ■ done      square, green
-                                   · empty     small and light
-                                   ✗ failed    square, red, with a cross
-
 Too many blocks for the room are merged: a cell then stands for 2³, 4³, … blocks and
 fills from below as they are done.
 """
@@ -17,33 +9,24 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from psygnal import Signal
-from qtpy.QtCore import QEvent, QPoint, QRectF, QSize, Qt
+from qtpy.QtCore import QEvent, QPoint, QRectF, QSize
 from qtpy.QtGui import (
-    QColor,
     QHelpEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPen,
     QResizeEvent,
 )
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_unetseg.events import BlocksPlanned, BlockState
 from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
+from napari_unetseg.viewer.block_cells import draw_cell, draw_state, plan_cells
 
-COLORS = {
-    BlockState.TODO: "#8a8f98",
-    BlockState.RUNNING: "#4a8ff0",
-    BlockState.DONE: "#3aa76d",
-    BlockState.EMPTY: "#aab1bb",
-    BlockState.FAILED: "#d64541",
-}
 NAMES = {
     BlockState.TODO: "to do",
     BlockState.DONE: "done",
@@ -58,71 +41,8 @@ _CODES = {
     BlockState.RUNNING: 3,
     BlockState.FAILED: 4,
 }
-_STATES = tuple(_CODES)
-_LARGEST, _SMALLEST, _MAX_HEIGHT, _GAP = 14, 6, 150, 6
+_STATES: tuple[BlockState, ...] = tuple(_CODES)
 _LEGEND_LINE = 16
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where the cells are drawn.
-
-    Attributes
-    ----------
-    cells
-        Cells along z, y, x.
-    merged
-        Blocks per cell along each axis.
-    side
-        Pixels of a cell.
-    per_row
-        Layers side by side.
-    """
-
-    cells: Zyx
-    merged: int
-    side: int
-    per_row: int
-
-    @property
-    def height(self) -> int:
-        """Pixels of all layers together."""
-        rows = -(-self.cells[0] // self.per_row)
-        return rows * (self.cells[1] * self.side + _GAP) - _GAP
-
-    def corner(self, cell: Zyx) -> tuple[int, int]:
-        """Return the pixel where a cell begins."""
-        z, y, x = cell
-        row, column = divmod(z, self.per_row)
-        return (
-            column * (self.cells[2] * self.side + _GAP) + x * self.side,
-            row * (self.cells[1] * self.side + _GAP) + y * self.side,
-        )
-
-    def cell_at(self, left: int, top: int) -> Zyx | None:
-        """Return the cell under a pixel."""
-        width = self.cells[2] * self.side + _GAP
-        height = self.cells[1] * self.side + _GAP
-        column, x = left // width, left % width // self.side
-        row, y = top // height, top % height // self.side
-        z = row * self.per_row + column
-        inside = column < self.per_row and x < self.cells[2] and y < self.cells[1]
-        return (z, y, x) if inside and 0 <= z < self.cells[0] else None
-
-
-def plan_cells(counts: Zyx, width: int) -> Plan:
-    """Return the largest cells that fit, merging blocks if they would be too small."""
-    merged = 1
-    while True:
-        cells = zyx(-(-n // merged) for n in counts)
-        for side in range(_LARGEST, _SMALLEST - 1, -1):
-            if cells[2] * side > width:
-                continue
-            per_row = (width + _GAP) // (cells[2] * side + _GAP)
-            plan = Plan(cells, merged, side, max(1, min(per_row, cells[0])))
-            if plan.height <= _MAX_HEIGHT:
-                return plan
-        merged *= 2
 
 
 class BlockMap(QWidget):
@@ -191,7 +111,7 @@ class BlockMap(QWidget):
 
     def state_of(self, index: int) -> BlockState:
         """Return what is shown of a block."""
-        return _STATES[self._states[index]]
+        return _STATES[int(self._states[index])]
 
     def box_of(self, index: int) -> Box:
         """Return the voxels of a block."""
@@ -255,7 +175,8 @@ class BlockMap(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         side = self._plan.side
         shares, wanted = self._shares(), self._merged(self._is_selected) > 0
-        for cell in product(*(range(n) for n in self._plan.cells)):
+        for place in product(*(range(n) for n in self._plan.cells)):
+            cell = zyx(place)
             left, top = self._plan.corner(cell)
             share = {state: float(part[cell]) for state, part in shares.items()}
             # Fainter: to do, but not what the last run was asked for.
@@ -326,57 +247,3 @@ class BlockMap(QWidget):
             entries.append((left, top, state, text))
             left += width
         return entries
-
-
-def draw_cell(
-    painter: QPainter, place: QRectF, share: Mapping[BlockState, float]
-) -> None:
-    """Draw a cell by the shares of its blocks: what is urgent wins."""
-    for state in (BlockState.FAILED, BlockState.RUNNING):
-        if share[state]:
-            draw_state(painter, place, state)
-            return
-    if share[BlockState.EMPTY] == 1:
-        draw_state(painter, place, BlockState.EMPTY)
-    elif not share[BlockState.TODO]:
-        draw_state(painter, place, BlockState.DONE)
-    else:
-        draw_state(painter, place, BlockState.TODO)
-        draw_share(painter, place, 1 - share[BlockState.TODO])
-
-
-def draw_state(painter: QPainter, place: QRectF, state: BlockState) -> None:
-    """Draw the sign of a state: told apart by shape as well as by colour."""
-    color = QColor(COLORS[state])
-    inner = place.adjusted(1.5, 1.5, -1.5, -1.5)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(color)
-    match state:
-        case BlockState.TODO:
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(color, 1))
-            painter.drawRect(inner)
-        case BlockState.RUNNING:
-            painter.drawEllipse(inner)
-        case BlockState.EMPTY:
-            third = place.width() * 0.34
-            painter.drawEllipse(place.adjusted(third, third, -third, -third))
-        case BlockState.DONE:
-            painter.drawRect(place.adjusted(1, 1, -1, -1))
-        case BlockState.FAILED:
-            painter.drawRect(place.adjusted(1, 1, -1, -1))
-            painter.setPen(QPen(QColor("white"), max(1.0, place.width() / 8)))
-            cross = place.adjusted(3, 3, -3, -3)
-            painter.drawLine(cross.topLeft(), cross.bottomRight())
-            painter.drawLine(cross.topRight(), cross.bottomLeft())
-
-
-def draw_share(painter: QPainter, place: QRectF, share: float) -> None:
-    """Fill a cell from below as far as its blocks are done."""
-    if share <= 0:
-        return
-    inner = place.adjusted(2, 2, -2, -2)
-    inner.setTop(inner.bottom() - inner.height() * share)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(COLORS[BlockState.DONE]))
-    painter.drawRect(inner)

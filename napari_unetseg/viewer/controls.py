@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from psygnal import Signal
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
-    QAbstractButton,
     QAbstractSpinBox,
     QButtonGroup,
     QComboBox,
@@ -103,9 +103,7 @@ class Choice(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
         for key, text, tip in options:
-            button = push_button(
-                text, tip, lambda k=key: self.chosen.emit(k), "segment"
-            )
+            button = push_button(text, tip, partial(self.chosen.emit, key), "segment")
             button.setCheckable(True)
             button.setSizePolicy(
                 QSizePolicy.Policy.MinimumExpanding, QSizePolicy.Policy.Fixed
@@ -137,11 +135,12 @@ class _QuietWheel(QObject):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Pass the wheel on unless the field has the keyboard."""
-        if event is not None and event.type() == QEvent.Type.Wheel:
-            if isinstance(watched, QWidget) and not watched.hasFocus():
-                event.ignore()
-                return True
-        return False
+        if event is None or event.type() != QEvent.Type.Wheel:
+            return False
+        if not isinstance(watched, QWidget) or watched.hasFocus():
+            return False
+        event.ignore()
+        return True
 
 
 def quieten_wheel(parent: QWidget) -> None:
@@ -152,8 +151,3 @@ def quieten_wheel(parent: QWidget) -> None:
         for field in parent.findChildren(kind):
             field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             field.installEventFilter(quiet)
-
-
-def controls_of(parent: QWidget) -> Iterable[QAbstractButton]:
-    """Yield all buttons below a widget."""
-    return parent.findChildren(QAbstractButton)

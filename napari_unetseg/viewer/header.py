@@ -68,7 +68,7 @@ class Header(QFrame):
         menu.addAction("All keys  (?)", show_keys)
         menu.addAction("Short tour", tour)
         self.help.setMenu(menu)
-        self._not_saved = label(role="problem", wraps=True)
+        self._not_saved = label(wraps=True)
         self._not_saved.setObjectName("NotSaved")
         self._not_saved.setMargin(6)
         self._make_menu(self.model, self._fill_models)

@@ -65,6 +65,9 @@ class SessionLayers:
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MS)
         self._timer.timeout.connect(self._show_predictions)
+        # napari leaves a box behind the brush circle; drawn alone on an empty canvas
+        # it brings some OpenGL drivers down.
+        viewer.canvas.overlays["_brush_circle"].box = False
         for signal, slot in self._session_slots():
             signal.connect(slot)
         for emitter, slot in self._viewer_slots():

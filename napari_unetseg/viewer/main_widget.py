@@ -204,18 +204,18 @@ class MainWidget(QWidget):
         for panel in self.panels.values():
             column.addWidget(panel)
         column.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidget(cards)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.area = QScrollArea()
+        self.area.setWidget(cards)
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
         # Always there, so that the cards keep their width when one opens.
-        self.scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.header)
-        layout.addWidget(self.scroll, 1)
+        layout.addWidget(self.area, 1)
         layout.addWidget(self.log)
         layout.addWidget(self.status_line)
 
@@ -265,7 +265,7 @@ class MainWidget(QWidget):
             if step is not None:
                 panel.set_open(is_here)
         if step is not None:
-            self.scroll.ensureWidgetVisible(self.tour)
+            self.area.ensureWidgetVisible(self.tour)
 
     def _apply_theme(self, event: object = None) -> None:
         palette = palette_of(self.viewer.theme)

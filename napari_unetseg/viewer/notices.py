@@ -13,7 +13,7 @@ from typing import Any
 
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.utils.notifications import Notification, notification_manager
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QRect, Qt
 from qtpy.QtWidgets import (
     QApplication,
     QDialog,
@@ -28,6 +28,7 @@ from napari_unetseg.viewer.card import Fold
 from napari_unetseg.viewer.controls import label, push_button, row
 
 MAX_KEPT = 200
+_TEXT_WIDTH = 290
 _MARKS = {"info": " ", "warning": "▲", "error": "✗"}
 
 
@@ -54,10 +55,22 @@ class _Sentence(Notification):  # type: ignore[misc, unused-ignore]
 
 
 def _show_whole(window: QWidget) -> None:
-    """Open the notification that just came: half a sentence helps nobody."""
-    shown = window.findChildren(NapariQtNotification)
-    if shown:
-        shown[-1].expand()
+    """Make the notification that just came large enough: half a sentence helps nobody.
+
+    napari shows one line and a chevron.
+    """
+    found = window.findChildren(NapariQtNotification)
+    if not found:
+        return
+    shown, metrics = found[-1], found[-1].message.fontMetrics()
+    wrapped = metrics.boundingRect(
+        QRect(0, 0, _TEXT_WIDTH, 1000), Qt.TextFlag.TextWordWrap, shown.message.text()
+    )
+    more = max(wrapped.height() - metrics.lineSpacing(), 0)
+    shown.geom_anim.stop()
+    shown.setFixedHeight(shown.height() + more)
+    shown.message.setFixedHeight(wrapped.height() + 2)
+    shown.move_to_bottom_right()
 
 
 class DetailsDialog(QDialog):

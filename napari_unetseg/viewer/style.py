@@ -2,9 +2,9 @@
 
 Widgets say what they are through the property ``role``; the sheet decides the rest::
 
-    primary   the one button that matters      chip     model and annotator in the header
-    quiet     text that can be pressed         segment  one of a row of choices
-    hint      what to do next, dimmed          section  a small heading
+    primary   the one button that matters     chip     model and annotator
+    quiet     text that can be pressed        segment  one of a row of choices
+    hint      what to do next, dimmed         section  a small heading
 """
 
 from __future__ import annotations

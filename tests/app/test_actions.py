@@ -16,7 +16,9 @@ from napari_unetseg.geometry import Box
 
 def test_a_tiff_is_converted_on_the_way_to_a_project(tmp_path: Path) -> None:
     image = np.arange(4 * 20 * 24, dtype="uint16").reshape(4, 20, 24)
-    tifffile.imwrite(tmp_path / "stack.tif", image, imagej=True)
+    tifffile.imwrite(
+        tmp_path / "stack.tif", image, imagej=True, metadata={"axes": "ZYX"}
+    )
 
     made = actions.new_project(tmp_path / "p", tmp_path / "stack.tif", ["cell"])
 

@@ -10,7 +10,7 @@ import pytest
 
 from napari_unetseg.data.corrections import UNSET, CorrectionStore, Stroke
 from napari_unetseg.errors import LabelsError, ReadOnlyError
-from napari_unetseg.geometry import Box
+from napari_unetseg.geometry import Box, Zyx, zyx
 
 SHAPE = (24, 60, 60)
 WHOLE = Box.whole(SHAPE)
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[CorrectionStore]:
     store.close()
 
 
-def cube(corner: tuple[int, int, int], side: int = 4) -> Box:
+def cube(corner: Zyx, side: int = 4) -> Box:
     z, y, x = corner
     return Box(corner, (z + side, y + side, x + side))
 
@@ -152,8 +152,8 @@ def test_counts_follow_every_edit(store: CorrectionStore, tmp_path: Path) -> Non
     random = np.random.default_rng(1)
     for n in range(20):
         name = ("Ana", "Bo")[n % 2]
-        corner = tuple(int(v) for v in random.integers(0, (18, 54, 54)))
-        paint(store, cube(corner, 6), int(random.choice([0, 1, 2, UNSET])), name)  # type: ignore[arg-type]
+        corner = zyx(random.integers(0, (18, 54, 54)))
+        paint(store, cube(corner, 6), int(random.choice([0, 1, 2, UNSET])), name)
         if n % 5 == 4:
             store.undo(name)
         assert store.counts() == {

@@ -18,7 +18,7 @@ from napari_unetseg.data.composite import CompositeLabels
 from napari_unetseg.data.corrections import UNSET, CorrectionStore
 from napari_unetseg.data.journal import Journal, StrokeVoxels
 from napari_unetseg.errors import DiskFullError, ReadOnlyError
-from napari_unetseg.geometry import Box
+from napari_unetseg.geometry import Box, zyx
 
 SHAPE = (16, 48, 48)
 WHOLE = Box.whole(SHAPE)
@@ -49,7 +49,7 @@ def random_edits(store: CorrectionStore, n: int) -> None:
     random = np.random.default_rng(5)
     for number in range(n):
         start = random.integers(0, (8, 32, 32))
-        box = Box(tuple(map(int, start)), tuple(map(int, start + (8, 16, 16))))  # type: ignore[arg-type]
+        box = Box(zyx(start), zyx(start + np.array((8, 16, 16))))
         store.commit(
             box, random.random(box.shape) < 0.3,
             random.choice([0, 1, 2, UNSET], box.shape), annotator="Ana", tool="brush",
@@ -352,8 +352,8 @@ def test_rows_of_two_writers_at_once_do_not_lock_anybody_out(
     with connection:
         connection.execute(
             "INSERT INTO strokes SELECT NULL, 'again', kind, target, annotator, time,"
-            " tool, model_version, z0, y0, x0, z1, y1, x1, n_voxels, mask, old, new"
-            " FROM strokes WHERE kind = 'undo'"
+            " tool, model_version, z0, y0, x0, z1, y1, x1, n_voxels, n_added, mask,"
+            " old, new FROM strokes WHERE kind = 'undo'"
         )
     connection.close()
     again = opened(tmp_path)

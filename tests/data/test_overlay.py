@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_unetseg.data.journal import Stroke, StrokeVoxels
+from napari_unetseg.data.journal import UNSET, Stroke, StrokeVoxels
 from napari_unetseg.data.overlay import (
-    UNSET,
     DamagedOverlayError,
     Overlay,
     folder_name,
@@ -29,7 +28,7 @@ def opened(folder: Path, annotator: str = "Ana", **options: Any) -> Overlay:
 
 
 def row(box: Box, value: int, sequence: int = 1) -> tuple[Stroke, StrokeVoxels]:
-    stroke = Stroke(sequence, "id", "edit", None, "Ana", "", "brush", None, box, 1)
+    stroke = Stroke(sequence, "id", "edit", None, "Ana", "", "brush", None, box, 1, 0)
     n = box.n_voxels
     new = np.full(n, value, np.uint8)
     return stroke, StrokeVoxels(np.ones(box.shape, bool), np.zeros_like(new), new)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -17,6 +17,7 @@ from napari_unetseg.data.pyramid import (
 )
 from napari_unetseg.geometry import Zyx
 
+PATIENT = settings(deadline=None, max_examples=60)  # a busy machine is no fault
 SIZES = st.integers(1, 3000)
 FACTORS = st.sampled_from([(1, 1, 1), (1, 2, 2), (2, 2, 2), (4, 2, 1), (1, 8, 8)])
 VOXELS = arrays(
@@ -36,6 +37,7 @@ def cells_of(voxels: np.ndarray, factor: Zyx) -> dict[tuple[int, ...], np.ndarra
     }
 
 
+@PATIENT
 @given(
     st.tuples(SIZES, SIZES, SIZES),
     st.tuples(*(st.floats(0.1, 20) for _ in "zyx")),
@@ -79,6 +81,7 @@ def test_levels_can_be_asked_for() -> None:
     assert level_factors((1, 1, 1), (1, 1, 1), n_levels=5) == ((1, 1, 1),)
 
 
+@PATIENT
 @given(VOXELS, FACTORS)
 def test_a_coarse_voxel_is_the_mean_of_its_cell(
     voxels: np.ndarray, factor: Zyx
@@ -91,6 +94,7 @@ def test_a_coarse_voxel_is_the_mean_of_its_cell(
             assert int(reduced[at]) == round(float(cell.mean()))
 
 
+@PATIENT
 @given(VOXELS, FACTORS)
 def test_a_coarse_label_is_the_largest_of_its_cell(
     labels: np.ndarray, factor: Zyx
@@ -101,6 +105,7 @@ def test_a_coarse_label_is_the_largest_of_its_cell(
         assert reduced[at] == cell.max()
 
 
+@PATIENT
 @given(VOXELS.map(lambda v: v % 3), FACTORS)
 def test_a_coarse_object_is_one_of_its_cell_and_none_only_where_there_is_none(
     labels: np.ndarray, factor: Zyx

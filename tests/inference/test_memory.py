@@ -75,12 +75,18 @@ def test_the_planned_block_is_whole_chunks_and_fits(
     )
     assert not any(b % c for b, c in zip(grid.block, chunk, strict=True))
     assert bytes_for(largest_read(grid)) <= gb * GB
+    assert output_chunk(shape, stride, grid.block) == chunk
     assert grid.block == chunk or math.prod(largest_read(grid)) <= LARGEST_READ
     # The estimate holds for the blocks there are.
     corners = {0, len(grid) // 2, len(grid) - 1}
     for index in corners:
         read = grid[index].read_box.shape
         assert all(r <= m for r, m in zip(read, largest_read(grid), strict=True))
+
+
+def test_a_small_block_has_small_chunks() -> None:
+    assert output_chunk((500, 900, 900), (8, 8, 8), (16, 20, 999)) == (16, 32, 64)
+    assert output_chunk((3, 900, 900), (1, 8, 8), (16, 128, 128)) == (4, 64, 64)
 
 
 def test_a_small_volume_is_one_block() -> None:

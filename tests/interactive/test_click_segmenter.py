@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.interactive.click_segmenter import (
     ClickConfig,
     ClickResult,
@@ -248,16 +248,16 @@ def test_the_mask_stays_inside_the_box_of_the_volume() -> None:
     probability = Probability()
     probability.values[:] = random.integers(0, 256, probability.values.shape)
     for _ in range(10):
-        point = tuple(int(random.integers(n)) for n in SHAPE)
-        result = segment_click(probability, SHAPE, Click(point))  # type: ignore[arg-type]
+        point = zyx(random.integers(0, SHAPE))
+        result = segment_click(probability, SHAPE, Click(point))
         assert Box.whole(SHAPE).contains(result.box)
         assert result.mask.shape == result.box.shape
         assert result.mask.sum() == result.n_voxels
         assert placed(result)[point]
 
 
-def worst_of(call: Callable[[], object], n: int = 20) -> float:
-    """Return the 95th percentile of the seconds that a call takes."""
+def slowest_of(call: Callable[[], object], n: int = 20) -> float:
+    """Return the 95th percentile of a call's seconds on the processor."""
     seconds = []
     for _ in range(n):
         start = time.process_time()
@@ -268,10 +268,14 @@ def worst_of(call: Callable[[], object], n: int = 20) -> float:
 
 def test_a_click_is_answered_at_once() -> None:
     probability = blobs((24, 48, 34), (24, 48, 51))
-    config = ClickConfig(first_box=(96, 96, 96))
     clicks = [Click((24, 48, 34)), Click((24, 48, 51), positive=False)]
-    # Twice the 50 ms that are promised: test machines are slow and shared.
-    assert worst_of(lambda: segment_click(probability, SHAPE, clicks[0], config=config)) < 0.1  # fmt: skip  # noqa: E501
-    assert worst_of(lambda: segment_click(probability, SHAPE, clicks, config=config)) < 0.1  # fmt: skip  # noqa: E501
-    result = segment_click(probability, SHAPE, clicks, config=config)
-    assert worst_of(lambda: rethreshold(result, 0.9)) < 0.1
+    config = ClickConfig(first_box=(96, 96, 96))
+
+    def click(n: int) -> ClickResult:
+        return segment_click(probability, SHAPE, clicks[:n], config=config)
+
+    result = click(2)
+    # Twice the 50 ms that are promised: test machines are slow.
+    assert slowest_of(lambda: click(1)) < 0.1
+    assert slowest_of(lambda: click(2)) < 0.1
+    assert slowest_of(lambda: rethreshold(result, 0.9)) < 0.1

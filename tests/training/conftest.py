@@ -12,7 +12,7 @@ from napari_unetseg.data.classes import ClassInfo, default_classes
 from napari_unetseg.data.corrections import CorrectionStore
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.volume import Volume
-from napari_unetseg.geometry import Box
+from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.training.finetune import TrainJob
 from napari_unetseg.training.training_set import TrainingSet
 
@@ -25,6 +25,16 @@ MakeJob = Callable[..., TrainJob]
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def no_halo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the measuring of the halo, which other tests are about."""
+
+    def none(*_: object, **__: object) -> Zyx:
+        return 0, 0, 0
+
+    monkeypatch.setattr("napari_unetseg.models.registration.measure_halo", none)
 
 
 @pytest.fixture
@@ -48,8 +58,8 @@ def corrections(tmp_path: Path) -> Iterator[CorrectionStore]:
 
 
 @pytest.fixture
-def make_job(phantom_path: Path, tmp_path: Path) -> MakeJob:
-    """Return a maker of jobs on the small phantom: few small steps of a small network."""
+def make_job(phantom_path: Path, tmp_path: Path, no_halo: None) -> MakeJob:
+    """Return a maker of jobs on the small phantom: few steps of a small network."""
 
     def make(training_set: TrainingSet, **changes: object) -> TrainJob:
         config = {"steps": 2, "preset": "S", "patch": (8, 32, 32), "batch": 1,

@@ -6,29 +6,34 @@ from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.training.augment import augment, bend
 
 
+def half_disc() -> np.ndarray:
+    y, x = np.mgrid[:64, :64]
+    disc = ((y - 32) ** 2 + (x - 32) ** 2 < 15**2) & (x > 28)
+    return np.repeat(disc[None, None].astype(np.uint8), 3, axis=1)
+
+
 def test_labels_stay_on_their_voxels() -> None:
     rng = np.random.default_rng(0)
-    labels = (rng.random((1, 6, 32, 32)) > 0.5).astype(np.uint8)
+    labels = half_disc()
     image = np.where(labels == 1, 2.0, -2.0).astype(np.float32)
-    agree = []
+    seen = set()
     for _ in range(12):
         changed, moved = augment(image, labels, rng)
         assert changed.shape == image.shape
         assert changed.dtype == np.float32
         known = moved != UNSET
-        agree.append(((changed > 0) == (moved == 1))[known].mean())
-    assert np.median(agree) > 0.98, "unbent patches keep every voxel"
+        assert ((changed > 0) == (moved == 1))[known].mean() > 0.98
+        seen.add(moved.tobytes())
+    assert len(seen) > 4
 
 
 def test_bending_moves_image_and_labels_alike() -> None:
-    y, x = np.mgrid[:64, :64]
-    disc = ((y - 32) ** 2 + (x - 32) ** 2 < 15**2) & (x > 28)
-    labels = np.repeat(disc[None, None].astype(np.uint8), 3, axis=1)
+    labels = half_disc()
     image = labels.astype(np.float32)
     changed, moved = bend(image, labels, np.random.default_rng(1))
     known = moved != UNSET
     assert ((changed > 0.5) == (moved == 1))[known].mean() > 0.99
-    assert (moved == 1).sum() > 0.7 * disc.sum() * 3
+    assert (moved == 1).sum() > 0.7 * labels.sum()
     assert (moved != labels).any()
 
 

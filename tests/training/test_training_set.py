@@ -76,6 +76,7 @@ def test_every_person_is_a_rater_of_their_own(
     box = Box((0, 0, 0), (1, 4, 4))
     paint(corrections, box, 1, "Ana")
     paint(corrections, box, 0, "Bo")
+    paint(corrections, Box((2, 0, 0), (3, 4, 4)), 2, "Bo")
     found = collect(corrections, None, classes)
     assert (found.by_rater["Ana"].read(box) == 1).all()
     assert (found.by_rater["Bo"].read(box) == 0).all()

@@ -147,7 +147,7 @@ class CorrectPanel(Panel):
         )
         return classes
 
-    # --- what is shown ---------------------------------------------------------------
+    # --- what is shown ------------------------------------------------------------
 
     def _show_tools(self, refused: str) -> None:
         for tool, tip in _TOOL_TIPS.items():
@@ -216,7 +216,7 @@ class CorrectPanel(Panel):
     def _is_3d(self) -> bool:
         return bool(self.viewer.dims.ndisplay == 3)
 
-    # --- what the person does ------------------------------------------------------------
+    # --- what the person does -----------------------------------------------------
 
     def _on_tool(self, tool: str) -> None:
         # Pressing the chosen tool again puts it away.

@@ -184,7 +184,7 @@ class MapLegend(QWidget):
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(0, 1)
         grid.addWidget(section("SHOWN ON THE CANVAS"), 0, 0)
-        entries = [
+        entries: list[tuple[str, tuple[str, ...], str, QWidget]] = [
             (name, (name,), _MAP_TIPS[name], _bar(colormap))
             for name, colormap in MAP_LAYERS.values()
         ]

@@ -125,7 +125,7 @@ class ClassQuestion(QFrame):
         self.names.returnPressed.connect(self._answer)
         self.names.textEdited.connect(lambda _text: self._check())
         self._problem = label(role="problem", wraps=True)
-        self.create = push_button(
+        self.create_button = push_button(
             "Create project",
             "Make a project folder beside the volume; the volume is only read.",
             self._answer,
@@ -139,7 +139,7 @@ class ClassQuestion(QFrame):
         layout.addWidget(label("Names of the classes, with commas:", "field"))
         layout.addWidget(self.names)
         layout.addWidget(self._problem)
-        layout.addLayout(row(self.create, cancel, None))
+        layout.addLayout(row(self.create_button, cancel, None))
         self.hide()
 
     def ask(self, uri: str) -> None:
@@ -170,7 +170,7 @@ class ClassQuestion(QFrame):
         elif len(set(names)) < len(names):
             problem = "Every class needs a name of its own."
         set_hint(self._problem, problem)
-        self.create.setEnabled(not problem)
+        self.create_button.setEnabled(not problem)
         return problem
 
 
