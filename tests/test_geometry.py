@@ -5,12 +5,15 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx, zyx
 
-PATIENT = settings(deadline=None, max_examples=60)  # a busy machine is no fault
+# A busy machine is no fault.
+PATIENT = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def triples(low: int, high: int) -> st.SearchStrategy[Zyx]:

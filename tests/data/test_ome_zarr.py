@@ -147,7 +147,7 @@ def test_labels_are_reduced_as_labels(tmp_path: Path) -> None:
 @settings(
     max_examples=12,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
     shape=st.tuples(st.integers(1, 13), st.integers(1, 17), st.integers(1, 17)),

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -17,7 +17,10 @@ from napari_unetseg.data.pyramid import (
 )
 from napari_unetseg.geometry import Zyx
 
-PATIENT = settings(deadline=None, max_examples=60)  # a busy machine is no fault
+# A busy machine is no fault.
+PATIENT = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 SIZES = st.integers(1, 3000)
 FACTORS = st.sampled_from([(1, 1, 1), (1, 2, 2), (2, 2, 2), (4, 2, 1), (1, 8, 8)])
 VOXELS = arrays(

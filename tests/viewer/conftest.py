@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari_unetseg.app.session import Session
     from napari_unetseg.viewer.layers import SessionLayers
+    from napari_unetseg.viewer.main_widget import MainWidget
 
 
 @pytest.fixture
@@ -39,11 +40,11 @@ def _module_viewer(qapp: QApplication) -> Iterator[Viewer]:
     get_settings().application.confirm_close_window = False
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(1100, 700)
-    # napari collects garbage for every layer that goes; what is here now stays.
-    gc.freeze()
-    yield viewer
-    viewer.close()
-    gc.unfreeze()
+    with pytest.MonkeyPatch.context() as patch:
+        # napari collects all garbage for every layer that goes: a second per test.
+        patch.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=lambda: 0))
+        yield viewer
+        viewer.close()
     qapp.processEvents()
     # napari's own fixture insists that no window was open before it.
     QtViewer._instances.clear()
@@ -83,3 +84,16 @@ def layers(viewer: Viewer, session: Session) -> Iterator[SessionLayers]:
     layers = SessionLayers(viewer, session)
     yield layers
     layers.close()
+
+
+@pytest.fixture
+def dock(viewer: Viewer, session: Session) -> Iterator[MainWidget]:
+    """The dock on the session, in the window."""
+    from napari_unetseg.viewer.main_widget import MainWidget
+
+    dock = MainWidget(viewer, session)
+    viewer.window.add_dock_widget(dock, name="dock", area="right")
+    yield dock
+    dock.close_parts()
+    viewer.window.remove_dock_widget(dock)
+    dock.deleteLater()
