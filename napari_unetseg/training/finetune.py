@@ -40,7 +40,7 @@ from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.store import ModelCard, ModelStore, read_card, weights_path
 from napari_unetseg.models.unet import Output, UNet
 from napari_unetseg.models.weights import load_weights
-from napari_unetseg.training.dataset import Batch, Patches, patch_of
+from napari_unetseg.training.dataset import Batch, Patches, patch_of, widened
 from napari_unetseg.training.losses import (
     IGNORE,
     Parent,
@@ -309,7 +309,8 @@ def _network(job: TrainJob, volume: Volume) -> tuple[UNet, tuple[str, ...], Zyx]
             n_raters=len(raters),
             preset=job.config.preset,
         )
-        patch = job.config.patch or plan_patch(spec, volume.shape, job.config.preset)
+        planned = plan_patch(spec, volume.shape, job.config.preset)
+        patch = job.config.patch or widened(planned, spec.stride, volume.shape)
         return UNet(spec), raters, patch_of(patch, spec.stride)
     card = read_card(job.parent_dir)
     _check_classes(job, card.spec)

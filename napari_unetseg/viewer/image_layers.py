@@ -90,7 +90,7 @@ def _known_unit(unit: str | None) -> str:
     if unit is None:
         return "pixel"
     try:
-        pint.get_application_registry().Unit(unit)
+        pint.Unit(unit)
     except (pint.errors.PintError, ValueError, AttributeError) as error:
         _LOG.info("unit %r is unknown, shown as pixels: %s", unit, error)
         return "pixel"

@@ -33,7 +33,7 @@ PREDICTION, BACKGROUND, OTHERS = (
     "corrections of others",
 )
 OPACITY = 0.35
-_GREY = (0.6, 0.6, 0.6, 1.0)
+_GREY = (0.8, 0.8, 0.8, 1.0)
 _CELL = (16, 128, 128)
 
 
@@ -47,8 +47,9 @@ def class_colors(classes: Sequence[ClassInfo]) -> np.ndarray:
 
 def class_colormap(classes: Sequence[ClassInfo]) -> DirectLabelColormap:
     """Return the same colours as napari wants them for labels."""
-    colors = dict(enumerate(class_colors(classes)))
-    return DirectLabelColormap(color_dict={**colors, None: np.zeros(4)})
+    colors: dict[int | None, np.ndarray] = {None: np.zeros(4)}
+    colors.update(enumerate(class_colors(classes)))
+    return DirectLabelColormap(color_dict=colors)
 
 
 class LabelLayers:
@@ -84,12 +85,14 @@ class LabelLayers:
         self.background = Labels(
             self._overlay_levels(self._background, background=True),
             name=BACKGROUND,
-            opacity=0.25,
+            opacity=0.8,
             colormap=DirectLabelColormap(
                 color_dict={0: np.zeros(4), 1: _GREY, None: np.zeros(4)}
             ),
             **options,
         )
+        # An outline: a grey fill would not be seen on a grey image.
+        self.background.contour = 1
         self.others = Labels(
             self._overlay_levels(self._others),
             name=OTHERS,

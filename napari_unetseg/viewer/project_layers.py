@@ -112,7 +112,10 @@ class ProjectLayers:
         for levels in self._maps:
             for level in levels:
                 level.forget()
-        keys = [key for key in MAP_LAYERS if store and key in store.map_names]
+        self._maps = []
+        if store is None:
+            return {}
+        keys = [key for key in MAP_LAYERS if key in store.map_names]
         self._maps = [cached_levels(store.levels(key), self.cache) for key in keys]
         return {
             MAP_LAYERS[key][0]: lazy_views(levels)

@@ -18,9 +18,9 @@ DEPTH = 16
 def visible_box(
     viewer: ViewerModel,
     shape: Sequence[int],
-    voxel_size: Sequence[float],
+    voxel_size: Sequence[float] | np.ndarray,
     *,
-    origin: Sequence[float] = (0.0, 0.0, 0.0),
+    origin: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
     depth: int = DEPTH,
 ) -> Box:
     """Return the box of the volume that the canvas shows; empty if none of it.

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from napari_unetseg.data.volume import Volume
 
 from napari_unetseg.app import actions
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import ExportConfig, PredictConfig, TrainConfig
+from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import LabelsError, ModelNotFoundError
 from napari_unetseg.geometry import Box
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari_unetseg.data.corrections import CorrectionStore
-from napari_unetseg.data.volume import Volume
 
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.session import Session
 from napari_unetseg.app.status import Notice, SaveKind
 from napari_unetseg.config import ExportConfig
+from napari_unetseg.data.corrections import CorrectionStore
+from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import DiskFullError
 from napari_unetseg.geometry import Box
 
@@ -166,9 +166,15 @@ def test_the_whole_loop_without_a_window(
     assert session.block_states
 
     truth = Volume.open(phantom_path / "labels" / "truth").read(WINDOW)[0]
-    composite = session.composite(WINDOW)
-    composite[8] = truth[8]
-    assert session.commit(composite, "brush") is not None
+    assert session.project is not None
+    plane = Box((8, 0, 0), (9, 48, 48))
+    session.project.corrections.commit(
+        plane,
+        np.ones(plane.shape, bool),
+        truth[plane.slices],
+        annotator="Ana",
+        tool="brush",
+    )
 
     versions: list[object] = []
     session.model_changed.connect(versions.append)

@@ -10,7 +10,7 @@ from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.geometry import Box
-from napari_unetseg.training.dataset import Patches, held_out_boxes, patch_of
+from napari_unetseg.training.dataset import Patches, held_out_boxes, patch_of, widened
 from napari_unetseg.training.losses import IGNORE
 from napari_unetseg.training.training_set import (
     ArrayLabels,
@@ -116,3 +116,16 @@ def test_raters_speak_for_themselves(phantom_path: Path, classes: Classes) -> No
 @pytest.mark.parametrize(("shape", "rounded"), [((1, 5, 16), (2, 8, 16))])
 def test_patches_are_whole_strides(shape: Any, rounded: Any) -> None:
     assert patch_of(shape, (2, 8, 8)) == rounded
+
+
+@pytest.mark.parametrize(
+    ("patch", "stride", "shape", "wide"),
+    [((16, 128, 128), (2, 16, 16), (20, 1024, 1024), (8, 176, 176)),
+     ((16, 128, 128), (2, 16, 16), (20, 1024, 150), (8, 176, 160)),
+     ((64, 64, 64), (16, 16, 16), (512, 512, 512), (64, 64, 64)),
+     ((1, 512, 512), (1, 16, 16), (1, 4096, 4096), (1, 512, 512))],
+)  # fmt: skip
+def test_thick_sections_get_wide_patches(
+    patch: Any, stride: Any, shape: Any, wide: Any
+) -> None:
+    assert widened(patch, stride, shape) == wide
