@@ -65,9 +65,7 @@ def test_states_differ_in_shape_not_only_in_colour(qtbot: QtBot) -> None:
 def test_all_cells_fit(counts: tuple[int, int, int], width: int) -> None:
     plan = plan_cells(counts, width)
     assert plan.height <= 150
-    assert all(
-        c * plan.merged >= n for c, n in zip(plan.cells, counts, strict=True)
-    )
+    assert all(c * plan.merged >= n for c, n in zip(plan.cells, counts, strict=True))
     last = tuple(n - 1 for n in plan.cells)
     left, top = plan.corner(last)
     assert left + plan.side <= width
@@ -93,9 +91,7 @@ def test_a_click_says_which_box(blocks: BlockMap, qtbot: QtBot) -> None:
     boxes: list[Box] = []
     blocks.clicked.connect(boxes.append)
     left, top = blocks._plan.corner((1, 0, 1))
-    qtbot.mouseClick(
-        blocks, Qt.MouseButton.LeftButton, pos=QPoint(left + 3, top + 3)
-    )
+    qtbot.mouseClick(blocks, Qt.MouseButton.LeftButton, pos=QPoint(left + 3, top + 3))
     assert boxes == [Box((8, 0, 16), (16, 16, 32))]
 
 
@@ -123,7 +119,7 @@ def test_a_cell_fills_from_below_as_its_blocks_are_done(qtbot: QtBot) -> None:
     image = QImage(12, 12, QImage.Format.Format_Grayscale8)
     image.fill(0)
     painter = QPainter(image)
-    share = {state: 0.0 for state in BlockState}
+    share = dict.fromkeys(BlockState, 0.0)
     share |= {BlockState.DONE: 0.5, BlockState.TODO: 0.5}
     draw_cell(painter, QRectF(0, 0, 12, 12), share)
     painter.end()

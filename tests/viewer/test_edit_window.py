@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
 from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.viewer.edit_window import MAX_SIDE, ZOOM_IN
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from pytestqt.qtbot import QtBot
+
     from napari_unetseg.app.session import Session
     from napari_unetseg.viewer.layers import SessionLayers
-    from pytestqt.qtbot import QtBot
 
 pytestmark = pytest.mark.gui
 SHAPE = (64, 6000, 6000)
@@ -44,7 +46,7 @@ def zoomed(
     """The layers with the view zoomed in on the middle of the volume."""
     viewer.scene.camera.zoom = 2
     qtbot.waitUntil(lambda: layers.edit_reason == "")
-    yield layers
+    return layers
 
 
 def test_whole_plane_is_too_much_to_edit(viewer: Viewer, layers: SessionLayers) -> None:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from napari_unetseg.data.corrections import UNSET
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.edits import EditTools
 from napari_unetseg.viewer.hand import Hand

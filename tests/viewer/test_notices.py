@@ -19,7 +19,7 @@ FAILED = Notice("error", "The disk is full. Free some space.", "Traceback: line 
 def dispatched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Notification]]:
     heard: list[Notification] = []
     monkeypatch.setattr(notification_manager, "dispatch", heard.append)
-    yield heard
+    return heard
 
 
 def test_information_does_not_interrupt(dispatched: list[Notification]) -> None:
