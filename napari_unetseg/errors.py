@@ -11,6 +11,8 @@ Each leaf also inherits the builtin that a caller would expect, so that
     │   ├── MissingChunkError (OSError)     a chunk that should be there is not
     │   └── VoxelValueError                 NaN or infinite voxels
     ├── LabelsError (ValueError)            labels that are no integers, wrong shape
+    │   └── DamagedOverlayError             a chunk that cannot be decoded
+    ├── NothingHereError (ValueError)       no object at the click
     ├── ProjectError (ValueError)
     │   ├── ProjectNotFoundError (FileNotFoundError)
     │   ├── NewerProjectError               written by a later version
@@ -110,6 +112,14 @@ class VoxelValueError(VolumeError):
 
 class LabelsError(UnetsegError, ValueError):
     """These labels cannot be used as labels."""
+
+
+class DamagedOverlayError(LabelsError):
+    """A chunk of an overlay cannot be decoded; the journal has it all."""
+
+
+class NothingHereError(UnetsegError, ValueError):
+    """The prediction knows no object at the click."""
 
 
 class ProjectError(UnetsegError, ValueError):

@@ -18,8 +18,8 @@ import numpy as np
 
 from napari_unetseg.data.history import History, LabelledCells
 from napari_unetseg.data.journal import UNSET_OF, Journal, Stroke, StrokeVoxels
-from napari_unetseg.data.overlay import DamagedOverlayError, Overlay, paste
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.data.overlay import Overlay, paste
+from napari_unetseg.errors import DamagedOverlayError, UnetsegError
 from napari_unetseg.geometry import Box
 
 _BATCH_VOXELS = 2**23

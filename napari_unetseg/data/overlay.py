@@ -27,15 +27,11 @@ from zarr.codecs import ZstdCodec
 
 from napari_unetseg.data.journal import UNSET_OF, Stroke, StrokeVoxels
 from napari_unetseg.data.nodes import attributes_of
-from napari_unetseg.errors import LabelsError, explained_writing
+from napari_unetseg.errors import DamagedOverlayError, explained_writing
 from napari_unetseg.geometry import Box, Zyx, zyx
 
 _MANY_FILES = 32
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
-
-
-class DamagedOverlayError(LabelsError):
-    """A chunk of an overlay cannot be decoded; the journal has it all."""
 
 
 class _Patch(NamedTuple):

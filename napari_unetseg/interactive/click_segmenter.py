@@ -23,7 +23,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_unetseg.config import Config
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import NothingHereError
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.interactive.prompts import Click
 
@@ -53,10 +53,6 @@ class ClickConfig(Config):
     least: float = 0.10
     lowest: float = 0.20
     highest: float = 0.50
-
-
-class NothingHereError(UnetsegError, ValueError):
-    """The prediction knows no object at the click."""
 
 
 @dataclass(frozen=True)

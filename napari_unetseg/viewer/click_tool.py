@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.layers import SessionLayers
 from napari_unetseg.viewer.project_layers import PREVIEW
 
@@ -101,8 +101,8 @@ class ClickTool:
         layer.translate = place["translate"]
         layer.visible = True
 
-    def _new_layer(self, preview: ClickResult) -> Labels:
-        layer = Labels(
+    def _new_layer(self, preview: ClickResult) -> FlatOutlines:
+        layer = FlatOutlines(
             preview.mask.astype(np.uint8),
             name=PREVIEW,
             colormap=DirectLabelColormap(

@@ -19,16 +19,16 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
 from psygnal import Signal
 
 from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.flat_outlines import FlatOutlines
 
 if TYPE_CHECKING:
     from napari_unetseg.data.composite import CompositeLabels
 
 
-class EditableLabels(Labels):  # type: ignore[misc, unused-ignore]
+class EditableLabels(FlatOutlines):
     """Labels over a :class:`CompositeLabels` window, zyx.
 
     Signals
@@ -48,11 +48,6 @@ class EditableLabels(Labels):  # type: ignore[misc, unused-ignore]
         self._touched: list[tuple[Box, np.ndarray]] = []
         self._touched_label = 0
         super().__init__(data, **options)
-
-    @property
-    def _type_string(self) -> str:
-        # napari writes and copies layers by this name.
-        return "labels"
 
     def show_window(self, data: CompositeLabels, translate: Sequence[float]) -> None:
         """Show another window of the labels, drawn once."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
 from napari.layers._multiscale_data import MultiScaleData
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.geometry import Box, zyx
+from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.pyramids import (
     ComposedLevel,
     LazyArray,
@@ -75,14 +75,14 @@ class LabelLayers:
         options = {**place, "multiscale": True, "cache": False}
         colors = class_colormap(project.classes)
         self._store: PredictionStore | None = None
-        self.prediction = Labels(
+        self.prediction = FlatOutlines(
             self._prediction_levels(),
             name=PREDICTION,
             opacity=OPACITY,
             colormap=colors,
             **options,
         )
-        self.background = Labels(
+        self.background = FlatOutlines(
             self._overlay_levels(self._background, background=True),
             name=BACKGROUND,
             opacity=0.8,
@@ -93,7 +93,7 @@ class LabelLayers:
         )
         # An outline: a grey fill would not be seen on a grey image.
         self.background.contour = 1
-        self.others = Labels(
+        self.others = FlatOutlines(
             self._overlay_levels(self._others),
             name=OTHERS,
             opacity=0.9,
@@ -105,7 +105,7 @@ class LabelLayers:
         self.set_annotator(annotator)
 
     @property
-    def all(self) -> tuple[Labels, ...]:
+    def all(self) -> tuple[FlatOutlines, ...]:
         """The layers, lowest first."""
         return self.prediction, self.background, self.others
 

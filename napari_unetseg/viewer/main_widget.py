@@ -117,6 +117,9 @@ class MainWidget(QWidget):
             return
         self._is_closed = True
         self._timer.stop()
+        if self._watched is not None:
+            self._watched.removeEventFilter(self)
+            self._watched = None
         self._connections.close()
         self.viewer.events.theme.disconnect(self._apply_theme)
         for panel in self.panels.values():
@@ -151,7 +154,7 @@ class MainWidget(QWidget):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Close when the window has been closed, not merely minimised."""
-        if watched is self._watched and event is not None and self._watched:
+        if event is not None and watched is self._watched:
             is_hidden = event.type() == QEvent.Type.Hide and not event.spontaneous()
             if is_hidden:
                 self.close_parts()

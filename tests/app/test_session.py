@@ -209,7 +209,8 @@ def test_another_model_brings_its_own_predictions(
 def test_a_file_is_converted_and_then_opened(session: Session, tmp_path: Path) -> None:
     import tifffile
 
-    tifffile.imwrite(tmp_path / "s.tif", np.zeros((4, 16, 16), "uint8") + 5)
+    voxels = np.full((4, 16, 16), 5, "uint8")
+    tifffile.imwrite(tmp_path / "s.tif", voxels, imagej=True, metadata={"axes": "ZYX"})
     asked: list[str] = []
     session.classes_wanted.connect(asked.append)
     session.open_path(tmp_path / "s.tif")

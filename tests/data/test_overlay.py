@@ -8,12 +8,11 @@ import pytest
 
 from napari_unetseg.data.journal import UNSET, Stroke, StrokeVoxels
 from napari_unetseg.data.overlay import (
-    DamagedOverlayError,
     Overlay,
     folder_name,
     paste,
 )
-from napari_unetseg.errors import DiskFullError
+from napari_unetseg.errors import DamagedOverlayError, DiskFullError
 from napari_unetseg.geometry import Box, Zyx
 
 SHAPE = (20, 40, 50)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from napari_unetseg.errors import NothingHereError
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.interactive.click_segmenter import (
     ClickConfig,
     ClickResult,
-    NothingHereError,
     rethreshold,
     segment_click,
 )
