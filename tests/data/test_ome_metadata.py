@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_unetseg.data.nodes import is_zarr, last_part, open_node
 from napari_unetseg.data.ome_metadata import read_image
 from napari_unetseg.data.ome_zarr import create_image, register_labels
 from napari_unetseg.errors import (
     LabelsError,
     MetadataError,
     UnsupportedFormatError,
-    VolumeNotFoundError,
 )
 
 SHAPE = (6, 20, 24)
@@ -356,52 +354,3 @@ class TestFaults:
         assert str(caught.value) == (
             "nothing.zarr holds no voxels: got shape (0, 4, 4)."
         )
-
-
-class TestNodes:
-    def test_a_missing_path_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(VolumeNotFoundError, match=r"There is nothing at .*gone"):
-            open_node(tmp_path / "gone")
-
-    def test_a_file_is_no_zarr_folder(self, tmp_path: Path) -> None:
-        path = tmp_path / "notes.txt"
-        path.write_text("notes")
-        with pytest.raises(UnsupportedFormatError) as caught:
-            open_node(path)
-        assert str(caught.value) == (
-            "notes.txt is no volume that can be opened, "
-            "expected a zarr folder, a TIFF or a NIfTI file."
-        )
-
-    @pytest.mark.parametrize("name", ["zarr.json", ".zarray", ".zgroup"])
-    @pytest.mark.parametrize("content", ["", "{", '{"zarr_format": 9}', "[]"])
-    def test_damaged_metadata_is_a_sentence(
-        self, tmp_path: Path, name: str, content: str
-    ) -> None:
-        path = tmp_path / "image.zarr"
-        path.mkdir()
-        (path / name).write_text(content)
-        with pytest.raises(
-            MetadataError, match=r"The zarr metadata of image\.zarr is damaged, \S"
-        ):
-            open_node(path)
-
-    def test_metadata_that_is_no_text_is_a_sentence(self, tmp_path: Path) -> None:
-        path = tmp_path / "image.zarr"
-        path.mkdir()
-        (path / "zarr.json").write_bytes(b"\xff\xfe\x00\x01")
-        with pytest.raises(MetadataError, match="is damaged"):
-            open_node(path)
-
-    def test_an_address_that_cannot_be_reached_is_a_sentence(self) -> None:
-        with pytest.raises(
-            (VolumeNotFoundError, UnsupportedFormatError), match="nowhere://volume can"
-        ):
-            open_node("nowhere://volume")
-
-    def test_the_last_part_of_an_address_is_its_name(self) -> None:
-        assert last_part("https://example.org/data/brain.zarr/") == "brain.zarr"
-
-    def test_markers_make_a_zarr_folder(self, image: Path) -> None:
-        assert is_zarr(image)
-        assert not is_zarr(image.parent)
