@@ -60,6 +60,18 @@ class Level:
     translation: Scale
 
 
+def coarsening(levels: Sequence[Level]) -> list[Zyx]:
+    """Return how many finest voxels one voxel of each level stands for, zyx.
+
+    From the scales: shapes are rounded, so their quotient is no whole number.
+    """
+    finest = levels[0].voxel_size
+    return [
+        zyx(max(1, round(b / a)) for a, b in zip(finest, level.voxel_size, strict=True))
+        for level in levels
+    ]
+
+
 @dataclass(frozen=True)
 class ImageInfo:
     """What an image says about itself; ``axes`` are those on disk, e.g. ``tczyx``."""

@@ -55,7 +55,6 @@ def create_image(
     channel_names: Sequence[str] | None = None,
     label_of: str | None = None,
     label_colors: Mapping[int, Rgba] | None = None,
-    coarse_chunks: Literal["same", "halved"] = "same",
     origin: Sequence[float] = (0.0, 0.0, 0.0),
     attributes: Mapping[str, Any] | None = None,
     zarr_format: Literal[2, 3] = 3,
@@ -80,9 +79,6 @@ def create_image(
         Relative path of the image that these labels belong to; makes it a label image.
     label_colors
         Label value → red, green, blue, alpha as bytes.
-    coarse_chunks
-        ``"halved"``: chunks shrink with the levels, so that whoever writes whole chunks
-        of the finest level writes whole chunks of every level.
     zarr_format
         3 writes OME-Zarr 0.5, 2 writes 0.4.
 
@@ -107,11 +103,10 @@ def create_image(
         for number, factor in enumerate(factors):
             lead = () if n_channels is None else (n_channels,)
             level_shape = _divided(shape, factor)
-            level_chunk = _halved(chunk, factor) if coarse_chunks == "halved" else chunk
             group.create_array(
                 str(number),
                 shape=(*lead, *level_shape),
-                chunks=(*(1 for _ in lead), *_at_most(level_chunk, level_shape)),
+                chunks=(*(1 for _ in lead), *_at_most(chunk, level_shape)),
                 dtype=dtype,
                 fill_value=fill_value,
                 **_codecs(compressor, zarr_format, n_channels is not None),
@@ -243,10 +238,6 @@ def _codecs(kind: str, zarr_format: int, has_channels: bool) -> dict[str, Any]:
 
 def _divided(shape: Zyx, factor: Zyx) -> Zyx:
     return zyx(-(-n // f) for n, f in zip(shape, factor, strict=True))
-
-
-def _halved(chunk: Zyx, factor: Zyx) -> Zyx:
-    return zyx(max(1, c // f) for c, f in zip(chunk, factor, strict=True))
 
 
 def _at_most(chunk: Zyx, shape: Zyx) -> Zyx:

@@ -29,7 +29,7 @@ import zarr
 
 from napari_unetseg.config import MAPS
 from napari_unetseg.data.nodes import attributes_of, is_zarr, open_node
-from napari_unetseg.data.ome_metadata import Level, read_image
+from napari_unetseg.data.ome_metadata import Level, coarsening, read_image
 from napari_unetseg.data.ome_zarr import (
     create_image,
     level_factors,
@@ -210,9 +210,9 @@ class PredictionStore:
         """Return what is known of the levels of an image of the store."""
         return read_image(self.path / _place(name)).levels
 
-    def scales(self, name: str) -> list[tuple[float, float, float]]:
-        """Return the voxel size of each level, zyx."""
-        return [info.voxel_size for info in self.infos(name)]
+    def factors(self, name: str) -> list[Zyx]:
+        """Return how many finest voxels one voxel of each level stands for, zyx."""
+        return coarsening(self.infos(name))
 
     def translations(self, name: str) -> list[tuple[float, float, float]]:
         """Return the physical place of each level's first voxel, zyx."""

@@ -20,7 +20,7 @@ from napari_unetseg.data.chunks import (
     holds_any_chunk,
 )
 from napari_unetseg.data.nodes import attributes_of, is_zarr, open_image
-from napari_unetseg.data.ome_metadata import ImageInfo, Level, read_image
+from napari_unetseg.data.ome_metadata import ImageInfo, Level, coarsening, read_image
 from napari_unetseg.errors import (
     MetadataError,
     MissingChunkError,
@@ -138,6 +138,11 @@ class Volume:
     def array(self, level: int = 0) -> zarr.Array[Any]:
         """Return a level as it is stored."""
         return self._arrays[level]
+
+    @property
+    def factors(self) -> list[Zyx]:
+        """How many finest voxels one voxel of each level stands for, zyx."""
+        return coarsening(self.levels)
 
     def lazy_levels(self) -> list[LazyLevel]:
         """Return array-likes of all levels, zyx or, with several channels, czyx."""

@@ -115,10 +115,7 @@ class _Doubts:
         level = next(
             (k for k, size in enumerate(sizes) if size <= MAX_VOXELS), len(sizes) - 1
         )
-        self._factor = zyx(
-            round(a / b)
-            for a, b in zip(arrays[0].shape, arrays[level].shape, strict=True)
-        )
+        self._factor = predictions.factors(TOTAL_UNCERTAINTY)[level]
         self._doubt = arrays[level]
         self._probability = predictions.levels(PROBABILITY)[level]
         has_raters = RATER_DISAGREEMENT in predictions.map_names

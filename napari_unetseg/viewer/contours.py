@@ -22,7 +22,6 @@ from qtpy.QtCore import QTimer
 
 from napari_unetseg.geometry import Box, zyx
 from napari_unetseg.viewer.contour_lines import contour_lines, rater_fractions
-from napari_unetseg.viewer.pyramids import level_factors
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -64,8 +63,8 @@ class PlaneLines:
 def find_lines(store: PredictionStore, request: PlaneRequest) -> PlaneLines:
     """Read a plane of a prediction and find its contours; needs no Qt."""
     by_raters = len(store.rater_names) >= 2
-    levels = store.levels("rater_labels" if by_raters else "probability")
-    factors = level_factors([level.shape for level in levels])
+    name = "rater_labels" if by_raters else "probability"
+    levels, factors = store.levels(name), store.factors(name)
     chosen = _fitting(factors, request)
     factor = np.asarray(factors[chosen])
     cells = Box(

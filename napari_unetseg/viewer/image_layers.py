@@ -37,7 +37,7 @@ def image_options(
 ) -> list[tuple[list[Any], dict[str, Any]]]:
     """Return pyramid and keyword arguments of one image layer per channel."""
     place = layer_place(volume)
-    levels = lazy_views(cached_levels(volume.lazy_levels(), cache))
+    levels = lazy_views(cached_levels(volume.lazy_levels(), volume.factors, cache))
     if levels[0].ndim == 3:
         return [_channel(levels, IMAGE, "gray", place)]
     colors = _CHANNEL_COLORS[1:]

@@ -10,7 +10,7 @@ from napari.layers._multiscale_data import MultiScaleData
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_unetseg.data.classes import ClassInfo
-from napari_unetseg.geometry import Box, zyx
+from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.pyramids import (
     ComposedLevel,
@@ -18,7 +18,6 @@ from napari_unetseg.viewer.pyramids import (
     Overlay,
     cached_levels,
     lazy_views,
-    level_factors,
     only_background,
 )
 
@@ -173,14 +172,19 @@ class LabelLayers:
         self._predicted = []
         if self._store is None:
             return self._overlay_levels(self._mine)
-        self._predicted = cached_levels(self._store.levels("labels"), self._cache)
-        return _composed(self._mine, self._predicted, with_base=True)
+        factors = self._store.factors("labels")
+        self._predicted = cached_levels(
+            self._store.levels("labels"), factors, self._cache
+        )
+        return _composed(self._mine, self._predicted, factors, with_base=True)
 
     def _overlay_levels(
         self, overlay: Overlay, *, background: bool = False
     ) -> MultiScaleData:
-        levels = self._project.volume.lazy_levels()
-        return _composed(overlay, levels, background=background)
+        volume = self._project.volume
+        return _composed(
+            overlay, volume.lazy_levels(), volume.factors, background=background
+        )
 
     def _read_mine(self, box: Box) -> np.ndarray:
         return self._project.corrections.read(self._annotator, box)
@@ -192,12 +196,12 @@ class LabelLayers:
 def _composed(
     overlay: Overlay,
     levels: Sequence[LazyArray],
+    factors: Sequence[Zyx],
     *,
     with_base: bool = False,
     background: bool = False,
 ) -> MultiScaleData:
     """Wrap levels of the shapes of ``levels``; their voxels count if ``with_base``."""
-    factors = level_factors([level.shape for level in levels])
     return lazy_views(
         [
             ComposedLevel(

@@ -116,7 +116,10 @@ class ProjectLayers:
         if store is None:
             return {}
         keys = [key for key in MAP_LAYERS if key in store.map_names]
-        self._maps = [cached_levels(store.levels(key), self.cache) for key in keys]
+        self._maps = [
+            cached_levels(store.levels(key), store.factors(key), self.cache)
+            for key in keys
+        ]
         return {
             MAP_LAYERS[key][0]: lazy_views(levels)
             for key, levels in zip(keys, self._maps, strict=True)

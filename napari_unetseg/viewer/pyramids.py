@@ -100,10 +100,9 @@ class LazyView:
 
 
 def cached_levels(
-    levels: Sequence[ChunkedArray], cache: ChunkCache
+    levels: Sequence[ChunkedArray], factors: Sequence[Zyx], cache: ChunkCache
 ) -> list[CachedArray]:
     """Read pyramid levels, finest first, through a cache from now on."""
-    factors = level_factors([level.shape for level in levels])
     pairs = zip(levels, factors, strict=True)
     return [CachedArray(level, cache, factor) for level, factor in pairs]
 
@@ -114,15 +113,6 @@ def lazy_views(levels: Sequence[LazyArray]) -> MultiScaleData:
     napari would take a list of one level for a stack of planes.
     """
     return MultiScaleData([LazyView(level) for level in levels])
-
-
-def level_factors(shapes: Sequence[Sequence[int]]) -> list[Zyx]:
-    """Return how many finest voxels one voxel of each level stands for, zyx."""
-    finest = shapes[0][-3:]
-    return [
-        zyx(max(1, round(n / m)) for n, m in zip(finest, shape[-3:], strict=True))
-        for shape in shapes
-    ]
 
 
 @dataclass

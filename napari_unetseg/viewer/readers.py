@@ -74,7 +74,7 @@ def _labels(volume: Volume, name: str) -> LayerData:
         "opacity": 0.5,
     }
     return (
-        lazy_views(cached_levels(volume.lazy_levels(), ChunkCache())),
+        lazy_views(cached_levels(volume.lazy_levels(), volume.factors, ChunkCache())),
         options,
         "labels",
     )

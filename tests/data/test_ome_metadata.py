@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_unetseg.data.ome_metadata import read_image
+from napari_unetseg.data.ome_metadata import coarsening, read_image
 from napari_unetseg.data.ome_zarr import create_image, register_labels
 from napari_unetseg.errors import (
     LabelsError,
@@ -81,6 +81,14 @@ def test_the_centre_of_a_coarser_voxel_is_translated(image: Path) -> None:
     fine, coarse = read_image(image).levels
     assert fine.translation == (0.0, 0.0, 0.0)
     assert coarse.translation == (0.0, 0.0, 0.125)
+
+
+def test_coarser_voxels_are_counted_by_scale_and_not_by_shape(tmp_path: Path) -> None:
+    path = make(tmp_path / "odd.zarr", shape=(9, 9, 33), chunk=(9, 9, 33), n_levels=5,
+                voxel_size=(1.0, 1.0, 1.0))  # fmt: skip
+    levels = read_image(path).levels
+    assert levels[-1].shape[2] == 3
+    assert coarsening(levels)[-1][2] == 16
 
 
 def test_a_transformation_of_the_whole_pyramid_comes_after_that_of_the_level(

@@ -24,7 +24,7 @@ from napari_unetseg.data.ome_zarr import (
 )
 from napari_unetseg.data.pyramid import level_factors
 from napari_unetseg.errors import DiskFullError, ReadOnlyError
-from napari_unetseg.geometry import BlockGrid, Box, zyx
+from napari_unetseg.geometry import BlockGrid, Box
 
 SHAPE = (10, 22, 30)
 RNG = np.random.default_rng(0)
@@ -165,7 +165,6 @@ def test_blocks_in_any_order_give_the_pyramid_of_the_whole(
     path = tmp_path_factory.mktemp("blocks") / "image.zarr"
     group = make(
         path, shape=shape, chunk=(8, 8, 8), voxel_size=voxel_size,
-        coarse_chunks="halved",
     )  # fmt: skip
     blocks = list(BlockGrid(shape, (8, 8, 8)))
     order.shuffle(blocks)
@@ -187,20 +186,6 @@ def test_a_box_that_cuts_a_coarse_cell_is_refused(tmp_path: Path) -> None:
     box = Box((2, 0, 0), (6, 8, 8))
     with pytest.raises(ValueError, match="does not start on whole cells"):
         write_pyramid_block(group, box, np.ones(box.shape, np.uint8))
-
-
-def test_a_block_of_whole_chunks_owns_whole_chunks_on_every_level(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "image.zarr"
-    make(path, shape=(32, 64, 64), chunk=(8, 16, 16), coarse_chunks="halved")
-    levels = read_image(path).levels
-    assert [level.chunk for level in levels] == [(8, 16, 16), (4, 8, 8), (2, 4, 4)]
-    for level in levels:
-        factor = [round(v) for v in level.voxel_size]
-        assert level.chunk == zyx(
-            c // f for c, f in zip((8, 16, 16), factor, strict=True)
-        )
 
 
 def test_channels_stand_first_and_have_chunks_of_their_own(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_store_knows_what_it_is_made_of(store: PredictionStore) -> None:
     assert again.map_names == MAPS
     assert (again.shape, again.chunk) == (SHAPE, (4, 16, 32))
     assert (again.voxel_size, again.unit) == ((2.0, 1.0, 1.0), "micrometer")
-    assert again.scales("labels") == [(2, 1, 1), (2, 2, 2), (4, 4, 4)]
+    assert again.factors("labels") == [(1, 1, 1), (1, 2, 2), (2, 4, 4)]
     assert again.translations("labels") == [(0, 0, 0), (0, 0.5, 0.5), (1, 1.5, 1.5)]
 
 

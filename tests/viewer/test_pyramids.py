@@ -13,7 +13,6 @@ from napari_unetseg.viewer.pyramids import (
     LazyView,
     Overlay,
     lazy_views,
-    level_factors,
     only_background,
 )
 
@@ -78,11 +77,6 @@ def test_without_prediction_only_corrections_show(corrections: np.ndarray) -> No
 def test_only_background_shows_what_was_erased(corrections: np.ndarray) -> None:
     shown = level(overlay(corrections), base=None, values=only_background)[EVERYTHING]
     np.testing.assert_array_equal(shown == 1, corrections == 0)
-
-
-def test_factors_come_from_the_shapes() -> None:
-    shapes = [(2, 20, 100, 90), (2, 20, 50, 45), (2, 10, 25, 23)]
-    assert level_factors(shapes) == [(1, 1, 1), (1, 2, 2), (2, 4, 4)]
 
 
 def test_nothing_is_read_before_numbers_are_wanted() -> None:
