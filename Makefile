@@ -5,6 +5,7 @@ CORE := .venv-core
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --quiet
 HEADLESS ?=
+PICTURES := $(or $(TMPDIR),/tmp)/unetseg-demo
 ARGS ?=
 
 .PHONY: help setup system test check unit core demo screenshots sample model lock clean
@@ -51,8 +52,8 @@ demo: setup system  ## the app on the sample; without a display, or with HEADLES
 	@.ci/demo $(BIN)/napari-unetseg "$(HEADLESS)" $(ARGS)
 
 screenshots: setup system  ## the pictures of the README, taken from the demo
-	@.ci/demo $(BIN)/napari-unetseg 1
-	mkdir -p docs/images && cp demo-output/*.png docs/images/
+	@.ci/demo $(BIN)/napari-unetseg 1 --output $(PICTURES)
+	mkdir -p docs/images && cp $(PICTURES)/*.png docs/images/
 
 sample: setup  ## write sample_data/ anew
 	$(BIN)/python sample_data/generate.py

@@ -58,7 +58,9 @@ def elided(role: str = "") -> QElidingLabel:
     """Return a one-line label that ends in … where the room ends."""
     made = QElidingLabel()
     made.setTextFormat(Qt.TextFormat.PlainText)
-    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    policy.setHorizontalStretch(1)  # else a button beside it takes half of the room
+    made.setSizePolicy(policy)
     if role:
         set_role(made, role)
     return made

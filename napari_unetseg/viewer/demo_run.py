@@ -26,6 +26,7 @@ from napari_unetseg.viewer.launch import build_window
 from napari_unetseg.viewer.panels.export import ExportPanel
 
 WINDOW = (1280, 800)
+ANNOTATOR = "Ana"
 N_SLICES, PATHS_PER_SLICE = 8, 6
 PATIENCE_S = 240.0
 _CTRL = Qt.KeyboardModifier.ControlModifier
@@ -94,7 +95,9 @@ class DemoRun:
         )
         project = self._session.project
         assert project is not None
+        self._session.set_annotator(ANNOTATOR)
         self._show_slice(self._scene.box.centre[0])
+        self._show_card("volume")
         self._picture("volume")
         self.summary["volume_shape"] = list(project.volume.shape)
         shape = " × ".join(str(n) for n in project.volume.shape)
@@ -109,6 +112,7 @@ class DemoRun:
         return self._learned()
 
     def _predict(self) -> str:
+        self._show_card("predict")
         self._hand.press(Qt.Key.Key_P)
         finished = self._wait_for("predict")
         result = finished.result
@@ -118,9 +122,11 @@ class DemoRun:
         speed = result["voxels"] / max(result["seconds"], 1e-9) / 1e6
         self.summary["blocks"] = result["done"] + result["empty"]
         self.summary["predict_mvox_per_s"] = round(speed, 3)
-        return f"{self.summary['blocks']} blocks, {speed:.2f} Mvoxel/s"
+        n_blocks = self.summary["blocks"]
+        return f"{n_blocks} block{'s' * (n_blocks > 1)}, {speed:.2f} Mvoxel/s"
 
     def _disagreement(self) -> str:
+        self._show_card("review")
         self._hand.press(Qt.Key.Key_D)
         self._hand.wait_until(
             lambda: bool(self._session.worklist), what="the worklist", seconds=30
@@ -131,6 +137,7 @@ class DemoRun:
         return f"{len(self._session.worklist)} regions to look at"
 
     def _correct(self) -> str:
+        self._show_card("correct")
         assert self._before is not None
         said = self._draw(self._before, n_slices=N_SLICES)
         self._picture("correction")
@@ -172,6 +179,7 @@ class DemoRun:
         return f"{before} strokes kept"
 
     def _finetune(self) -> str:
+        self._show_card("learn")
         self._hand.press(Qt.Key.Key_T)
         self._hand.wait_until(
             lambda: len(self._steps_seen()) > 30 or bool(self._end_of("train")),
@@ -182,6 +190,7 @@ class DemoRun:
         return self._learned()
 
     def _export(self) -> str:
+        self._show_card("export")
         target = self._output / "segmentation.zarr"
         panel = self._window.panels["export"]
         assert isinstance(panel, ExportPanel)
@@ -209,6 +218,12 @@ class DemoRun:
         (self._output / SUMMARY).write_text(json.dumps(self.summary, indent=2) + "\n")
 
     # --- what the steps are made of ------------------------------------------------
+
+    def _show_card(self, name: str) -> None:
+        """Open one card of the dock, and close those that are open."""
+        for key, panel in self._window.panels.items():
+            if panel.is_open != (key == name):
+                self._hand.push(panel.header)
 
     def _draw(self, predicted: np.ndarray, *, n_slices: int) -> str:
         """Correct the worst slices with brush and eraser."""
