@@ -85,7 +85,7 @@ def main(stdin: IO[str] = sys.stdin) -> int:
     # Libraries that print must not end up between the events.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     with contextlib.suppress(OSError, AttributeError):
-        os.nice(10)
+        os.nice(15)
     job = json.loads(stdin.readline())
     stop = threading.Event()
     threading.Thread(target=_listen, args=(stdin, stop), daemon=True).start()

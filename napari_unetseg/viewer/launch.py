@@ -28,8 +28,6 @@ def launch(path: str | Path | None = None) -> int:
         The exit code of the program.
     """
     build_window(path)
-    # napari collects garbage for every layer that goes: spare it what is loaded now.
-    gc.freeze()
     napari.run()
     return 0
 
@@ -40,6 +38,8 @@ def build_window(
     """Return a napari window with the dock in it."""
     viewer = napari.Viewer(title="napari-unetseg", show=show)
     window = main_widget(viewer)
+    # napari collects garbage for every layer that goes: spare it what is loaded now.
+    gc.freeze()
     if path is not None:
         window.session.open_path(path)
     return viewer, window

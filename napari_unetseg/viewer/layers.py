@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from napari_unetseg.app.session import Session
     from napari_unetseg.data.predictions import PredictionStore
 
-_REFRESH_MS = 200
+LAST = object()
+_REFRESH_MS, _STEP_MS = 200, 20
 
 
 class SessionLayers:
@@ -65,6 +66,10 @@ class SessionLayers:
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MS)
         self._timer.timeout.connect(self._show_predictions)
+        self._steps: Iterator[None] = iter(())
+        self._step_timer = QTimer()
+        self._step_timer.setInterval(_STEP_MS)
+        self._step_timer.timeout.connect(self._next_step)
         # napari leaves a box behind the brush circle; drawn alone on an empty canvas
         # it brings some OpenGL drivers down.
         viewer.canvas.overlays["_brush_circle"].box = False
@@ -182,6 +187,7 @@ class SessionLayers:
     def close(self) -> None:
         """Take all layers away and let go of the session and the viewer."""
         self._timer.stop()
+        self._step_timer.stop()
         for signal, slot in self._session_slots():
             signal.disconnect(slot)
         for emitter, slot in self._viewer_slots():
@@ -241,7 +247,6 @@ class SessionLayers:
     def _on_model(self, version: str | None) -> None:
         if self._opened is not None:
             self._show_store()
-            self._opened.window.restart()
 
     def _on_annotator(self, name: str) -> None:
         if self._opened is not None:
@@ -282,8 +287,8 @@ class SessionLayers:
             self._timer.start()
             return
         if self._session.predictions is not self._store:
-            self._show_store()
-            self._opened.window.restart()
+            self._steps = self._store_steps(self._opened)
+            self._step_timer.start()
             return
         self._opened.window.reload(self._changed_box)
         self._opened.predicted(self._changed_box)
@@ -292,29 +297,42 @@ class SessionLayers:
                 layer.refresh(extent=False)
 
     def _show_store(self) -> None:
-        """Exchange the prediction, its maps and its contours."""
-        if self._opened is None:
-            return
+        """Exchange the prediction, its maps and its contours at once."""
+        self._steps = iter(())
+        if self._opened is not None:
+            for _ in self._store_steps(self._opened):
+                pass
+
+    def _next_step(self) -> None:
+        if next(self._steps, LAST) is LAST:
+            self._step_timer.stop()
+
+    def _store_steps(self, opened: ProjectLayers) -> Iterator[None]:
+        """Exchange them in steps: each layer that comes takes napari some 60 ms."""
         self._store = store = self._session.predictions
-        self._opened.labels.set_store(store)
-        levels = self._opened.map_levels(store)
+        opened.labels.set_store(store)
+        opened.window.restart()
+        levels = opened.map_levels(store)
         for name, _ in MAP_LAYERS.values():
+            yield
             layer = self._layers.get(name)
             if name not in levels:
                 self.take(name)
             elif layer is not None:
                 layer.data = levels[name]
             else:
-                self.put(self._opened.map_layer(name, levels[name]))
-        for name, layer in self._opened.contours.layers.items():
+                self.put(opened.map_layer(name, levels[name]))
+        for name, layer in opened.contours.layers.items():
             if store is None:
                 self.take(name)
             elif name not in self._layers:
+                yield
                 self.put(layer)
-        self._opened.contours.update()
+        opened.contours.update()
         self.changed.emit()
 
     def _forget(self) -> None:
+        self._steps = iter(())
         if self._opened is not None:
             self._opened.close()
             self._opened = self._store = None

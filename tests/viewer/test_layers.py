@@ -125,7 +125,7 @@ def test_contours_are_drawn_for_the_visible_slice(
 ) -> None:
     make_store(session, monkeypatch)
     session.predictions_changed.emit(None)
-    qtbot.waitUntil(lambda: CONTOURS[0] in names(viewer))
+    qtbot.waitUntil(lambda: set(CONTOURS) <= set(names(viewer)))
     low, middle, high = (viewer.layers[name] for name in CONTOURS)
     qtbot.waitUntil(lambda: len(low.data) > 0 and len(high.data) > 0)
     z = viewer.dims.current_step[0]
@@ -146,7 +146,7 @@ def test_window_and_prediction_never_show_the_same_voxel(
 ) -> None:
     make_store(session, monkeypatch)
     session.predictions_changed.emit(None)
-    qtbot.waitUntil(lambda: CONTOURS[0] in names(viewer))
+    qtbot.waitUntil(lambda: set(CONTOURS) <= set(names(viewer)))
     window = layers.edit_box
     assert not shown(viewer, "prediction")[window.slices].any()
     viewer.dims.ndisplay = 3

@@ -1,0 +1,238 @@
+"""How long the window stands still while the network works.
+
+A real napari window with the dock, on a volume that does not fit one block. A hand
+turns slices over and paints strokes, with mouse and key events, while a timer in the
+event loop notes how late it comes. The same is done with nothing running, with the job
+in a child process as the product does it, and, as the baseline, with the very same job
+in a thread of the window's process, as plugins usually do.
+
+Needs a display; ``.ci/with-display`` gives a virtual one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import Qt, QTimer
+
+from benchmarks.common import Target, parse_args, write_report
+from napari_unetseg.app import actions
+from napari_unetseg.app.project import Project
+from napari_unetseg.app.sample import make_project_with_default_model
+from napari_unetseg.config import PredictConfig, TrainConfig
+from napari_unetseg.data.phantom import Phantom, make_phantom, write_phantom
+from napari_unetseg.errors import Cancelled
+from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.viewer.hand import Hand
+from napari_unetseg.viewer.launch import build_window
+
+TICK_MS = 5
+STALL_MS = 200.0
+LEAST_USES = 10
+STEPS = 100_000  # training is stopped when there has been enough of it
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Shape of the volume, zyx, and how long each case is watched."""
+
+    shape: Zyx
+    seconds: float
+
+
+CELL: Zyx = (64, 256, 256)  # the volume is this phantom, several times over
+FULL = Effort((128, 512, 512), 60.0)
+QUICK = Effort(CELL, 20.0)
+
+
+@dataclass
+class Watch:
+    """A timer of the event loop that notes how late it comes, in milliseconds."""
+
+    late: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+        self._last = time.perf_counter()
+        self._timer.start(TICK_MS)
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.late.append(max(0.0, (now - self._last) * 1e3 - TICK_MS))
+        self._last = now
+
+    def stop(self) -> dict[str, float]:
+        """Return what was seen."""
+        self._tick()
+        self._timer.stop()
+        late = np.asarray(self.late)
+        return {
+            "stall_max_ms": round(float(late.max()), 1),
+            "stall_p99_ms": round(float(np.percentile(late, 99)), 1),
+            "stalls_over_50_ms": int((late > 50).sum()),
+            "watched_s": round(float(late.sum() + TICK_MS * late.size) / 1e3, 1),
+        }
+
+
+class Desk:
+    """A window on a project, and a hand that keeps using it."""
+
+    def __init__(self, project: Path, seconds: float) -> None:
+        self._seconds = seconds
+        self.viewer, self._window = build_window(project)
+        self.session = self._window.session
+        self.viewer.window.resize(1280, 800)
+        self._hand = Hand(self.viewer)
+        self._hand.rest(1000)
+        self.session.set_annotator("Ana")
+
+    def close(self) -> None:
+        """Close the window."""
+        self.viewer.close()
+
+    def watch(
+        self,
+        start: Callable[[], object] | None = None,
+        is_running: Callable[[], bool] | None = None,
+    ) -> dict[str, float]:
+        """Start something and use the window until it ends or was watched enough."""
+        watch = Watch()
+        if start is not None:
+            start()
+        end, n_done = time.monotonic() + self._seconds, 0
+        while time.monotonic() < end and (is_running is None or is_running()):
+            self._use(n_done)
+            n_done += 1
+        if n_done < LEAST_USES:
+            raise RuntimeError(f"What was to be watched ended after {n_done} slices.")
+        return {**watch.stop(), "slices_and_strokes": n_done}
+
+    def stop(self) -> None:
+        """Stop the job of the session and wait until it is gone."""
+        self.session.cancel()
+        self._hand.wait_until(
+            lambda: self.session.job.is_idle, what="the job to stop", seconds=120
+        )
+
+    def _use(self, number: int) -> None:
+        """Turn over a slice; each fifth time paint a stroke as well."""
+        forth = number // 10 % 2 == 0
+        self._hand.press(Qt.Key.Key_Right if forth else Qt.Key.Key_Left)
+        self._hand.rest(100)
+        if number % 5 == 0:
+            self._hand.press(Qt.Key.Key_B)
+            self._hand.press(Qt.Key.Key_1)
+            centre = np.asarray(self.viewer.scene.camera.center)
+            place = self.viewer.dims.point
+            rows = centre[-2] + np.linspace(-3, 3, 12) + number % 7
+            self._hand.drag([(place[0], row, centre[-1]) for row in rows])
+            self._hand.rest(100)
+
+
+def make_project(folder: Path, shape: Zyx) -> Path:
+    """Make a volume and a project with a model and a few labelled sections."""
+    volume, project = folder / "phantom.zarr", folder / "phantom.unetseg"
+    cell = make_phantom(CELL, seed=11, contrast="shifted")
+    repeats = [n // c for n, c in zip(shape, CELL, strict=True)]
+    image, truth = np.tile(cell.image, repeats), np.tile(cell.truth, repeats)
+    write_phantom(Phantom(image, truth, {}), volume)
+    make_project_with_default_model(project, volume)
+    with Project.open(project) as opened:
+        for z in range(4, shape[0], 16):
+            box = Box((z, 0, 0), (z + 1, 128, 128))
+            opened.corrections.commit(
+                box,
+                np.ones(box.shape, bool),
+                truth[box.slices],
+                annotator="Ana",
+                tool="brush",
+            )
+    return project
+
+
+class Measured:
+    """All cases, one after the other in one window."""
+
+    def __init__(self, folder: Path, effort: Effort) -> None:
+        self._folder, self._effort = folder, effort
+        self._project = make_project(folder, effort.shape)
+        self._other = folder / "other.unetseg"
+        shutil.copytree(self._project, self._other)
+
+    def run(self) -> dict[str, Any]:
+        """Return what was seen in each case."""
+        desk = Desk(self._project, self._effort.seconds)
+        try:
+            nothing = desk.watch()
+            predict = desk.watch(
+                desk.session.predict,
+                lambda: not desk.session.job.is_idle,
+            )
+            desk.stop()
+            train = desk.watch(
+                lambda: desk.session.finetune(steps=STEPS),
+                lambda: not desk.session.job.is_idle,
+            )
+            desk.stop()
+            return {
+                "nothing running": nothing,
+                "predict, child process": predict,
+                "train, child process": train,
+                "predict, thread of the window": self._threaded(desk, self._predict),
+                "train, thread of the window": self._threaded(desk, self._train),
+            }
+        finally:
+            desk.close()
+
+    def _threaded(
+        self, desk: Desk, action: Callable[[Callable[[], bool]], object]
+    ) -> dict[str, float]:
+        stop = threading.Event()
+        thread = threading.Thread(target=action, args=(stop.is_set,), daemon=True)
+        figures = desk.watch(thread.start, thread.is_alive)
+        stop.set()
+        thread.join()
+        return figures
+
+    def _predict(self, is_cancelled: Callable[[], bool]) -> None:
+        actions.predict(self._other, PredictConfig(), is_cancelled=is_cancelled)
+
+    def _train(self, is_cancelled: Callable[[], bool]) -> None:
+        config = TrainConfig(parent="v1", steps=STEPS)
+        with contextlib.suppress(Cancelled):
+            actions.train(self._other, config, is_cancelled=is_cancelled)
+
+
+def main() -> None:
+    """Watch the window and write the report."""
+    arguments = parse_args("Stalls of the window while it predicts and trains.")
+    effort = QUICK if arguments.quick else FULL
+    with tempfile.TemporaryDirectory() as scratch:
+        figures = Measured(Path(scratch), effort).run()
+    for name, seen in figures.items():
+        print(f"{name:32} {seen}")
+    targets = [
+        Target(
+            f"stall_max_ms_{verb}",
+            figures[f"{verb}, child process"]["stall_max_ms"],
+            "<=",
+            STALL_MS,
+        )
+        for verb in ("predict", "train")
+    ]
+    write_report(arguments.json, {"volume_shape": effort.shape, **figures}, targets)
+
+
+if __name__ == "__main__":
+    main()
