@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -39,6 +42,20 @@ TICK_MS = 5
 STALL_MS = 200.0
 LEAST_USES = 10
 STEPS = 100_000  # training is stopped when there has been enough of it
+
+
+OPEN_DOCK = """
+import time, napari
+from qtpy.QtWidgets import QApplication
+viewer = napari.Viewer(show=True)
+QApplication.processEvents()
+started = time.perf_counter()
+from napari_unetseg.viewer.launch import main_widget
+main_widget(viewer)
+QApplication.processEvents()
+print(time.perf_counter() - started)
+viewer.close()
+"""
 
 
 @dataclass(frozen=True)
@@ -214,12 +231,29 @@ class Measured:
             actions.train(self._other, config, is_cancelled=is_cancelled)
 
 
+def starting(repeats: int = 5) -> dict[str, float]:
+    """Return how long ``--help`` takes, and the dock after napari; medians, seconds."""
+    program = Path(sys.executable).with_name("napari-unetseg")
+    helps, docks = [], []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        subprocess.run([program, "--help"], check=True, capture_output=True)
+        helps.append(time.perf_counter() - started)
+        dock = [sys.executable, "-c", OPEN_DOCK]
+        said = subprocess.run(dock, check=True, capture_output=True, text=True)
+        docks.append(float(said.stdout.split()[-1]))
+    return {
+        "help_s": round(statistics.median(helps), 2),
+        "dock_after_napari_s": round(statistics.median(docks), 2),
+    }
+
+
 def main() -> None:
     """Watch the window and write the report."""
     arguments = parse_args("Stalls of the window while it predicts and trains.")
     effort = QUICK if arguments.quick else FULL
     with tempfile.TemporaryDirectory() as scratch:
-        figures = Measured(Path(scratch), effort).run()
+        figures = {"start": starting(), **Measured(Path(scratch), effort).run()}
     for name, seen in figures.items():
         print(f"{name:32} {seen}")
     targets = [

@@ -33,6 +33,27 @@ _WIDTHS_PIXELS = {"contours 25 %": 1.2, "contours 50 %": 2.4, "contours 75 %": 1
 _PLANE_SIDE = 768
 _DELAY_MS = 120
 _NO_LINES = np.empty((0, 2, 3), dtype=np.float32)
+_NO_CLASSES = np.empty(0, dtype=np.intp)
+
+
+class ContourVectors(Vectors):  # type: ignore[misc, unused-ignore]
+    """Vectors without a thumbnail: drawing it takes longer than drawing the lines."""
+
+    @property
+    def _type_string(self) -> str:
+        # napari writes and copies layers by this name.
+        return "vectors"
+
+    def _update_thumbnail(self) -> None:
+        pass
+
+    def show(self, lines: np.ndarray, colors: np.ndarray) -> None:
+        """Exchange lines (n, 2, 3) and their colours (n, 4), sliced once."""
+        with self._block_refresh():
+            self.data = lines
+            if len(lines):
+                self.edge_color = colors
+        self.refresh(extent=False)
 
 
 @dataclass(frozen=True)
@@ -130,7 +151,7 @@ class ContourLayers:
         self._colors, self._voxel_size = colors, tuple(options["scale"])
         self._number = 0
         self.layers = {
-            name: Vectors(
+            name: ContourVectors(
                 _NO_LINES.copy(),
                 ndim=3,
                 name=name,
@@ -183,12 +204,10 @@ class ContourLayers:
             return
         colors = self._colors()
         for name, layer in self.layers.items():
-            vectors, classes = answer.lines.get(name, (_NO_LINES, []))
+            vectors, classes = answer.lines.get(name, (_NO_LINES, _NO_CLASSES))
             if not len(vectors) and not len(layer.data):
                 continue
-            layer.data = vectors
-            if len(vectors):
-                layer.edge_color = colors[classes]
+            layer.show(vectors, colors[classes])
 
     def _fit_widths(self, event: object = None) -> None:
         """Keep the lines equally thin on the screen at any zoom."""

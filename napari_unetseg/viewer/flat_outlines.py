@@ -23,6 +23,6 @@ class FlatOutlines(Labels):  # type: ignore[misc, unused-ignore]
     def _calculate_contour(
         self, labels: np.ndarray, data_slice: tuple[slice, ...]
     ) -> Any:
-        if labels.ndim > 2:
+        if labels.ndim > 2 or not labels.any():
             return None
         return super()._calculate_contour(labels, data_slice)
