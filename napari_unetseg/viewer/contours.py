@@ -47,14 +47,6 @@ class ContourVectors(Vectors):  # type: ignore[misc, unused-ignore]
     def _update_thumbnail(self) -> None:
         pass
 
-    def show(self, lines: np.ndarray, colors: np.ndarray) -> None:
-        """Exchange lines (n, 2, 3) and their colours (n, 4), sliced once."""
-        with self._block_refresh():
-            self.data = lines
-            if len(lines):
-                self.edge_color = colors
-        self.refresh(extent=False)
-
 
 @dataclass(frozen=True)
 class PlaneRequest:
@@ -207,7 +199,9 @@ class ContourLayers:
             vectors, classes = answer.lines.get(name, (_NO_LINES, _NO_CLASSES))
             if not len(vectors) and not len(layer.data):
                 continue
-            layer.show(vectors, colors[classes])
+            layer.data = vectors
+            if len(vectors):
+                layer.edge_color = colors[classes]
 
     def _fit_widths(self, event: object = None) -> None:
         """Keep the lines equally thin on the screen at any zoom."""

@@ -178,6 +178,10 @@ class LabelLayers:
         )
         return _composed(self._mine, self._predicted, factors, with_base=True)
 
+    def empty_levels(self) -> MultiScaleData:
+        """Return levels of the volume's shapes with nothing in them."""
+        return self._overlay_levels(Overlay(self._read_mine))
+
     def _overlay_levels(
         self, overlay: Overlay, *, background: bool = False
     ) -> MultiScaleData:

@@ -308,7 +308,10 @@ class SessionLayers:
             self._step_timer.stop()
 
     def _store_steps(self, opened: ProjectLayers) -> Iterator[None]:
-        """Exchange them in steps: each layer that comes takes napari some 60 ms."""
+        """Exchange them in steps: each layer that comes takes napari some 60 ms.
+
+        They come with the model, so that none comes while it predicts.
+        """
         self._store = store = self._session.predictions
         opened.labels.set_store(store)
         opened.window.restart()
@@ -323,7 +326,7 @@ class SessionLayers:
             else:
                 self.put(opened.map_layer(name, levels[name]))
         for name, layer in opened.contours.layers.items():
-            if store is None:
+            if store is None and not opened.has_model:
                 self.take(name)
             elif name not in self._layers:
                 yield

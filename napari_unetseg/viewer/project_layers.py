@@ -114,7 +114,8 @@ class ProjectLayers:
                 level.forget()
         self._maps = []
         if store is None:
-            return {}
+            names = [MAP_LAYERS[key][0] for key in self._expected_maps()]
+            return {name: self.labels.empty_levels() for name in names}
         keys = [key for key in MAP_LAYERS if key in store.map_names]
         self._maps = [
             cached_levels(store.levels(key), store.factors(key), self.cache)
@@ -124,6 +125,19 @@ class ProjectLayers:
             MAP_LAYERS[key][0]: lazy_views(levels)
             for key, levels in zip(keys, self._maps, strict=True)
         }
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is something that can predict."""
+        return self.project.active_model is not None
+
+    def _expected_maps(self) -> tuple[str, ...]:
+        """Return the maps that the active model will make."""
+        if self.project.active_model is None:
+            return ()
+        card = self.project.models.card(self.project.active_model)
+        several = len(card.raters) >= 2
+        return tuple(k for k in MAP_LAYERS if several or k != RATER_DISAGREEMENT)
 
     def map_layer(self, name: str, levels: MultiScaleData) -> Image:
         """Return a layer for an uncertainty map, with a fixed range of 0 to 1."""

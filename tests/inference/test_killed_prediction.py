@@ -4,10 +4,10 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import zarr
 
@@ -66,19 +66,9 @@ def killed_at_the_second_block(job: PredictJob) -> list[int]:
     return [int(first), int(second)]
 
 
-def arrays_of(store: Path) -> dict[str, np.ndarray]:
-    """Return every array of a store on every level, decoded, by its place."""
-    found = {}
-    for file in sorted(store.rglob("zarr.json")):
-        node = zarr.open(file.parent, mode="r")
-        if isinstance(node, zarr.Array):
-            found[str(file.parent.relative_to(store))] = np.asarray(node[...])
-    return found
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_a_killed_prediction_of_a_network_goes_on_and_ends_with_the_same_voxels(
-    job: PredictJob, tmp_path: Path
+def test_a_killed_prediction_of_a_network_goes_on_and_ends_with_the_same_bytes(
+    job: PredictJob, tmp_path: Path, same_contents: Callable[[Path, Path], None]
 ) -> None:
     told = killed_at_the_second_block(job)
     _, states, _ = DoneLog.read(job.log_path)
@@ -100,14 +90,5 @@ def test_a_killed_prediction_of_a_network_goes_on_and_ends_with_the_same_voxels(
             log_path=undisturbed / "v1.jsonl",
         )
     )
-    resumed = arrays_of(job.prediction_path)
-    expected = arrays_of(undisturbed / "v1.zarr")
-    assert resumed.keys() == expected.keys()
-    assert {place.split("/")[0] for place in expected} == {
-        "probability",
-        "model_disagreement",
-        "total_uncertainty",
-    }
-    for place, voxels in expected.items():
-        np.testing.assert_array_equal(resumed[place], voxels, err_msg=place)
-    assert expected["probability/0"].any()
+    same_contents(job.prediction_path, undisturbed / "v1.zarr")
+    assert zarr.open_array(undisturbed / "v1.zarr" / "probability" / "0")[...].any()
