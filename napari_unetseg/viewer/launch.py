@@ -38,11 +38,20 @@ def build_window(
     """Return a napari window with the dock in it."""
     viewer = napari.Viewer(title="napari-unetseg", show=show)
     window = main_widget(viewer)
-    # napari collects garbage for every layer that goes: spare it what is loaded now.
-    gc.freeze()
+    window.session.project_changed.connect(_spare_what_is_there)
     if path is not None:
         window.session.open_path(path)
     return viewer, window
+
+
+def _spare_what_is_there() -> None:
+    """Take what is loaded and open now out of all later garbage collections.
+
+    Each would look through it for a tenth of a second, in the middle of a stroke; and
+    napari starts one for every layer that goes.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def main_widget(viewer: Viewer) -> MainWidget:
