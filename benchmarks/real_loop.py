@@ -52,7 +52,7 @@ class Effort:
     forest_voxels: int
 
 
-FULL = Effort(1024, 900.0, 300.0, 100, FOREST_VOXELS)
+FULL = Effort(1024, 420.0, 150.0, 100, FOREST_VOXELS)
 QUICK = Effort(512, 75.0, 20.0, 50, 50_000)
 
 

@@ -59,7 +59,7 @@ def create_image(
     attributes: Mapping[str, Any] | None = None,
     zarr_format: Literal[2, 3] = 3,
 ) -> zarr.Group:
-    """Make an empty OME-Zarr image with all its levels.
+    """Make an empty OME-Zarr image, 0.5 (zarr 3) or 0.4 (zarr 2), with all its levels.
 
     Parameters
     ----------
@@ -69,18 +69,13 @@ def create_image(
         Of the finest level, zyx.
     voxel_size, origin
         Physical, zyx.
-    n_channels
-        None for axes zyx, else the axes are czyx.
-    n_levels
-        None: until a plane is small.
+    n_channels, n_levels
+        None for axes zyx, else the axes are czyx; None: until a plane is small.
     compressor
         ``"image"``: blosc-lz4 with shuffle; ``"labels"``: zstd.
-    label_of
-        Relative path of the image that these labels belong to; makes it a label image.
-    label_colors
-        Label value → red, green, blue, alpha as bytes.
-    zarr_format
-        3 writes OME-Zarr 0.5, 2 writes 0.4.
+    label_of, label_colors
+        Relative path of the image that these labels belong to, which makes it a label
+        image; label value → red, green, blue, alpha as bytes.
 
     Raises
     ------
@@ -90,28 +85,46 @@ def create_image(
     path = Path(path)
     factors = level_factors(shape, voxel_size, n_levels)
     ome = _metadata(path, factors, voxel_size, origin, unit, n_channels, name)
-    if channel_names is not None:
-        ome["omero"] = {"channels": [_channel(label) for label in channel_names]}
-    if label_of is not None:
-        ome["image-label"] = _image_label(label_of, label_colors or {})
+    ome |= _about_values(channel_names, label_of, label_colors)
     with explained_writing(f"the image {path.name}", path):
         group = zarr.create_group(
             path,
             zarr_format=zarr_format,
             attributes={**_versioned(ome, zarr_format), **(attributes or {})},
         )
+        codecs = _codecs(compressor, zarr_format, n_channels is not None)
+        kind = {"dtype": dtype, "fill_value": fill_value, **codecs}
         for number, factor in enumerate(factors):
-            lead = () if n_channels is None else (n_channels,)
-            level_shape = _divided(shape, factor)
-            group.create_array(
-                str(number),
-                shape=(*lead, *level_shape),
-                chunks=(*(1 for _ in lead), *_at_most(chunk, level_shape)),
-                dtype=dtype,
-                fill_value=fill_value,
-                **_codecs(compressor, zarr_format, n_channels is not None),
-            )
+            level = _divided(shape, factor)
+            _create_level(group, str(number), level, chunk, n_channels, kind)
     return group
+
+
+def _create_level(
+    group: zarr.Group,
+    path: str,
+    shape: Zyx,
+    chunk: Zyx,
+    n_channels: int | None,
+    kind: Mapping[str, Any],
+) -> None:
+    lead = () if n_channels is None else (n_channels,)
+    chunks = (*(1 for _ in lead), *_at_most(chunk, shape))
+    group.create_array(path, shape=(*lead, *shape), chunks=chunks, **kind)
+
+
+def _about_values(
+    channel_names: Sequence[str] | None,
+    label_of: str | None,
+    label_colors: Mapping[int, Rgba] | None,
+) -> dict[str, Any]:
+    """Return the metadata of channels and of labels."""
+    about: dict[str, Any] = {}
+    if channel_names is not None:
+        about["omero"] = {"channels": [_channel(label) for label in channel_names]}
+    if label_of is not None:
+        about["image-label"] = _image_label(label_of, label_colors or {})
+    return about
 
 
 def write_pyramid_block(group: zarr.Group, box: Box, data: np.ndarray) -> None:

@@ -75,14 +75,7 @@ def plan_network(
     widths = size.half if trunk == "half" else size.full
     grid = _Grid(voxel_size, shape)
     head_kernel = grid.kernel()
-    strides = [grid.pool() if trunk == "half" else (1, 1, 1)]
-    kernels = [grid.kernel()]
-    for _ in widths[1:]:
-        stride = grid.pool()
-        if stride == (1, 1, 1):
-            break
-        strides.append(stride)
-        kernels.append(grid.kernel())
+    strides, kernels = _levels(grid, len(widths), trunk)
     is_depthwise = block == "convnext"
     has_patch_stem = strides[0] != (1, 1, 1)
     stem = "patch" if has_patch_stem else "conv" if is_depthwise else "identity"
@@ -106,6 +99,19 @@ def plan_network(
             "deep_supervision": deep_supervision,
         }
     )
+
+
+def _levels(grid: _Grid, n_levels: int, trunk: Trunk) -> tuple[list[Zyx], list[Zyx]]:
+    """Return stride and kernel per level, as many as the volume has room for."""
+    strides = [grid.pool() if trunk == "half" else (1, 1, 1)]
+    kernels = [grid.kernel()]
+    for _ in range(1, n_levels):
+        stride = grid.pool()
+        if stride == (1, 1, 1):
+            break
+        strides.append(stride)
+        kernels.append(grid.kernel())
+    return strides, kernels
 
 
 class _Grid:

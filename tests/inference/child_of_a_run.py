@@ -6,7 +6,7 @@ Its network adds one to every voxel, so that the right answer can be written dow
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ class PlusOne:
         self._seconds = seconds
 
     def predict(self, voxels: np.ndarray, block: Block) -> BlockPrediction:
-        time.sleep(self._seconds)
+        threading.Event().wait(self._seconds)  # nobody sets it: a slow network
         assert voxels.dtype == np.float32
         assert voxels.shape == (1, *block.read_box.shape)
         inner = voxels[(0, *block.inner.slices)]

@@ -129,7 +129,7 @@ def contents(path: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture
-def same_contents() -> Callable[[Path, Path], None]:
+def assert_same_contents() -> Callable[[Path, Path], None]:
     """Return a check that two stores hold the same voxels, and the same bytes."""
 
     def check(one: Path, other: Path) -> None:

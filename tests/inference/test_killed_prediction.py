@@ -68,7 +68,7 @@ def killed_at_the_second_block(job: PredictJob) -> list[int]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_a_killed_prediction_of_a_network_goes_on_and_ends_with_the_same_bytes(
-    job: PredictJob, tmp_path: Path, same_contents: Callable[[Path, Path], None]
+    job: PredictJob, tmp_path: Path, assert_same_contents: Callable[[Path, Path], None]
 ) -> None:
     told = killed_at_the_second_block(job)
     _, states, _ = DoneLog.read(job.log_path)
@@ -90,5 +90,5 @@ def test_a_killed_prediction_of_a_network_goes_on_and_ends_with_the_same_bytes(
             log_path=undisturbed / "v1.jsonl",
         )
     )
-    same_contents(job.prediction_path, undisturbed / "v1.zarr")
+    assert_same_contents(job.prediction_path, undisturbed / "v1.zarr")
     assert zarr.open_array(undisturbed / "v1.zarr" / "probability" / "0")[...].any()

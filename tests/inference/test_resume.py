@@ -38,7 +38,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     voxels: np.ndarray,
     child: Path,
     name: str,
-    same_contents: Callable[[Path, Path], None],
+    assert_same_contents: Callable[[Path, Path], None],
 ) -> None:
     killed, undisturbed = make_run(voxels), make_run(voxels)
     told: set[int] = set()
@@ -51,13 +51,13 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     assert rest.outcome is Outcome.DONE
     assert 0 < rest.done <= 14 - len(told)
     undisturbed.go(SerialExecutor())
-    same_contents(killed.path / "v1.zarr", undisturbed.path / "v1.zarr")
+    assert_same_contents(killed.path / "v1.zarr", undisturbed.path / "v1.zarr")
 
 
 def test_a_block_half_written_is_written_again(
     make_run: Callable[[np.ndarray], Any],
     voxels: np.ndarray,
-    same_contents: Callable[[Path, Path], None],
+    assert_same_contents: Callable[[Path, Path], None],
 ) -> None:
     run, undisturbed = make_run(voxels), make_run(voxels)
     run.go(SerialExecutor(), indices=range(7))
@@ -67,4 +67,4 @@ def test_a_block_half_written_is_written_again(
         run.store.levels(name)[1][..., 4:6, :, 192:200] = 99
     run.go(PipelineExecutor())
     undisturbed.go(PipelineExecutor())
-    same_contents(run.path / "v1.zarr", undisturbed.path / "v1.zarr")
+    assert_same_contents(run.path / "v1.zarr", undisturbed.path / "v1.zarr")

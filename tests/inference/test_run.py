@@ -58,12 +58,12 @@ def test_a_network_that_adds_one_gives_the_volume_plus_one(
 def test_serial_and_pipeline_leave_the_same_bytes_on_every_level(
     make_run: Callable[..., Any],
     voxels: np.ndarray,
-    same_contents: Callable[[Path, Path], None],
+    assert_same_contents: Callable[[Path, Path], None],
 ) -> None:
     one, other = make_run(voxels), make_run(voxels)
     one.go(SerialExecutor())
     other.go(PipelineExecutor(), centre=(0, 0, 0))  # in another order, too
-    same_contents(one.path / "v1.zarr", other.path / "v1.zarr")
+    assert_same_contents(one.path / "v1.zarr", other.path / "v1.zarr")
 
 
 def test_a_run_tells_its_plan_and_every_block(run: Any, executor: Executor) -> None:
@@ -190,7 +190,7 @@ def test_a_cancelled_run_stops_within_a_block_and_goes_on_later(
     make_run: Callable[..., Any],
     voxels: np.ndarray,
     executor: Executor,
-    same_contents: Callable[[Path, Path], None],
+    assert_same_contents: Callable[[Path, Path], None],
 ) -> None:
     run, undisturbed = make_run(voxels), make_run(voxels)
     begun: list[int] = []
@@ -206,7 +206,7 @@ def test_a_cancelled_run_stops_within_a_block_and_goes_on_later(
     rest = run.go(executor)
     assert (rest.outcome, rest.done) == (Outcome.DONE, 14 - summary.done)
     undisturbed.go(SerialExecutor())
-    same_contents(run.path / "v1.zarr", undisturbed.path / "v1.zarr")
+    assert_same_contents(run.path / "v1.zarr", undisturbed.path / "v1.zarr")
 
 
 def test_a_run_that_was_cancelled_before_it_began_does_nothing(
@@ -221,7 +221,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
     voxels: np.ndarray,
     executor: Executor,
     monkeypatch: pytest.MonkeyPatch,
-    same_contents: Callable[[Path, Path], None],
+    assert_same_contents: Callable[[Path, Path], None],
 ) -> None:
     run, undisturbed = make_run(voxels), make_run(voxels)
     write = predictions.write_pyramid_block
@@ -244,7 +244,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
         assert set(log.states) == done
     assert run.go(executor).done == 10
     undisturbed.go(SerialExecutor())
-    same_contents(run.path / "v1.zarr", undisturbed.path / "v1.zarr")
+    assert_same_contents(run.path / "v1.zarr", undisturbed.path / "v1.zarr")
 
 
 def test_a_log_that_cannot_be_written_ends_the_run(

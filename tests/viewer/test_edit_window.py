@@ -9,6 +9,7 @@ import pytest
 
 from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.viewer.edit_window import MAX_SIDE, ZOOM_IN
+from napari_unetseg.viewer.hand import Hand
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -81,7 +82,7 @@ def test_window_stays_during_a_stroke(
     with layer.block_history():
         layer.paint((8, 100, 100), 1)
         viewer.scene.camera.center = (0, 1000, 5000)
-        qtbot.wait(300)
+        Hand(viewer).rest(300)
         assert zoomed.edit_box == window
     assert len(session.project.corrections.strokes()) == 1
     qtbot.waitUntil(lambda: zoomed.edit_box != window)

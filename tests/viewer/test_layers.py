@@ -113,7 +113,8 @@ def test_finished_block_shows(
     qtbot.waitUntil(lambda: np.asarray(layers.editable.data[8, 20, 20]) == 1)
     write(store, Box.whole(store.shape), value=2)
     session.predictions_changed.emit(Box.whole(store.shape))
-    qtbot.waitUntil(lambda: np.asarray(layers.editable.data[8, 20, 20]) == 2)
+    qtbot.waitUntil(lambda: np.asarray(layers.editable.data[8, 20, 20]) != 1)
+    assert np.asarray(layers.editable.data[8, 20, 20]) == 2
 
 
 def test_contours_are_drawn_for_the_visible_slice(

@@ -33,87 +33,124 @@ def project_folder(phantom_path: Path) -> Path:
     return folder
 
 
-def test_open_predict_correct_learn_export_and_find_it_all_again(
+class Person:
+    """Somebody at the window, who uses mouse and keys only."""
+
+    def __init__(self, viewer: Viewer, folder: Path) -> None:
+        self.viewer, self.window = viewer, main_widget(viewer)
+        self.session, self.hand = self.window.session, Hand(viewer)
+        self.ended: list[str] = []
+        self.session.job_finished.connect(lambda verb, _: self.ended.append(verb))
+        self.hand.rest(200)
+        self.open(folder)
+        self.session.set_annotator("Ana")
+
+    def open(self, folder: Path) -> None:
+        self.session.open_path(folder)
+        self.wait(lambda: self.window.layers.editable is not None, "the layers")
+
+    def wait(self, happened: Callable[[], bool], what: str) -> None:
+        self.hand.wait_until(happened, what=what, seconds=200)
+
+    def world(self, z: int, y: int, x: int) -> list[float]:
+        size = self.session.project.volume.voxel_size
+        return [n * s for n, s in zip((z, y, x), size, strict=True)]
+
+    def go_to_slice(self, z: int) -> None:
+        self.viewer.dims.set_point(0, self.world(z, 0, 0)[0])
+        self.hand.rest(200)
+
+    def predict(self) -> np.ndarray:
+        self.hand.press(Qt.Key.Key_P)
+        self.wait(lambda: "predict" in self.ended, "the prediction")
+        return self.session.predictions.read_labels(WHOLE)
+
+    def click_on(self, z: int, y: int, x: int) -> None:
+        self.hand.press(Qt.Key.Key_C)
+        self.hand.click(self.world(z, y, x))
+        self.wait(lambda: self.session.preview is not None, "the object")
+
+    def n_strokes(self) -> int:
+        return self.session.project.corrections.n_strokes
+
+    def labels(self) -> np.ndarray:
+        return self.session.project.corrections.read("Ana", WHOLE)
+
+
+@pytest.fixture
+def ana(
     make_viewer: Callable[..., Viewer],
     project_folder: Path,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
+) -> Person:
+    """Ana, with the sample model and a fine-tuning of five steps."""
     monkeypatch.setattr("napari_unetseg.app.session.FINETUNE_STEPS", 5)
-    viewer = make_viewer()
-    window = main_widget(viewer)
-    session, hand = window.session, Hand(viewer)
-    hand.rest(200)
-    session.open_path(project_folder)
-    session.set_annotator("Ana")
-    hand.wait_until(lambda: window.layers.editable is not None, what="the layers")
-    voxel = session.project.volume.voxel_size
-    ended: list[str] = []
-    session.job_finished.connect(lambda verb, finished: ended.append(verb))
+    return Person(make_viewer(), project_folder)
 
-    def world(z: int, y: int, x: int) -> list[float]:
-        return [n * size for n, size in zip((z, y, x), voxel, strict=True)]
 
-    # predict the visible region
-    hand.press(Qt.Key.Key_P)
-    hand.wait_until(lambda: "predict" in ended, what="the prediction", seconds=120)
-    predicted = session.predictions.read_labels(WHOLE)
-    assert predicted.any()
+def surest_cell(person: Person) -> tuple[int, int, int]:
+    """Return the voxel where the model is surest of a cell."""
+    probability = person.session.predictions.read_probability(WHOLE)[0]
+    z, y, x = np.unravel_index(int(probability.argmax()), probability.shape)
+    return int(z), int(y), int(x)
 
-    # click an object, take it
-    probability = session.predictions.read_probability(WHOLE)[0]
-    z = int(probability.max(axis=(1, 2)).argmax())
-    y, x = np.unravel_index(int(probability[z].argmax()), probability.shape[1:])
-    viewer.dims.set_point(0, z * voxel[0])
-    hand.rest(200)
-    hand.press(Qt.Key.Key_C)
-    hand.click(world(z, int(y), int(x)))
-    hand.wait_until(lambda: session.preview is not None, what="the object")
-    assert session.preview.class_id == 1
-    hand.press(Qt.Key.Key_Return)
-    assert session.project.corrections.n_strokes == 1
 
-    # paint a stroke, take it back, do it again
+def paint_undo_redo(person: Person, z: int) -> None:
+    """Paint a stroke of class 2, take it back, and do it again."""
+    hand = person.hand
     hand.press(Qt.Key.Key_B)
     hand.press(Qt.Key.Key_2)
-    hand.drag([world(z, 8, n) for n in range(6, 40, 3)])
-    assert session.project.corrections.n_strokes == 2
-    painted = session.project.corrections.read("Ana", WHOLE)
+    hand.drag([person.world(z, 8, n) for n in range(6, 40, 3)])
+    assert person.n_strokes() == 2
+    painted = person.labels()
     assert (painted[z, 8, 6:37] == 2).all()
     hand.press(Qt.Key.Key_Z, CTRL)
-    assert session.project.corrections.n_strokes == 1
-    assert not (session.project.corrections.read("Ana", WHOLE) == 2).any()
+    assert person.n_strokes() == 1
+    assert not (person.labels() == 2).any()
     hand.press(Qt.Key.Key_Z, CTRL | SHIFT)
-    np.testing.assert_array_equal(
-        session.project.corrections.read("Ana", WHOLE), painted
-    )
+    np.testing.assert_array_equal(person.labels(), painted)
 
-    # fine-tune; the new version predicts what was on show
-    ended.clear()
-    hand.press(Qt.Key.Key_T)
-    hand.wait_until(lambda: ended == ["train", "predict"], what="v2", seconds=200)
+
+def export_with_the_button(person: Person, target: Path) -> np.ndarray:
+    """Export to a store of its own and return what it holds."""
+    panel = person.window.panels["export"]
+    panel.set_target(target)
+    person.hand.push(panel.findChild(QPushButton, "export_button"))
+    person.wait(lambda: "export" in person.ended, "the export")
+    return Volume.open(target).read(WHOLE)[0]
+
+
+def test_open_predict_correct_learn_export_and_find_it_all_again(
+    ana: Person, project_folder: Path, tmp_path: Path
+) -> None:
+    session = ana.session
+    predicted = ana.predict()
+    assert predicted.any()
+
+    z, y, x = surest_cell(ana)
+    ana.go_to_slice(z)
+    ana.click_on(z, y, x)
+    assert session.preview.class_id == 1
+    ana.hand.press(Qt.Key.Key_Return)
+    assert ana.n_strokes() == 1
+    paint_undo_redo(ana, z)
+
+    ana.ended.clear()
+    ana.hand.press(Qt.Key.Key_T)  # the new version predicts what was on show
+    ana.wait(lambda: ana.ended == ["train", "predict"], "the fine-tuned version")
     assert session.project.active_model == "v2"
     assert session.project.models.card("v2").parent == "v1"
-
-    # switch the version and back
     session.set_active_model("v1")
     np.testing.assert_array_equal(session.predictions.read_labels(WHOLE), predicted)
     session.set_active_model("v2")
 
-    # export with the button
-    panel = window.panels["export"]
-    panel.set_target(tmp_path / "out.zarr")
-    hand.push(panel.findChild(QPushButton, "export_button"))
-    hand.wait_until(lambda: "export" in ended, what="the export", seconds=60)
+    exported = export_with_the_button(ana, tmp_path / "out.zarr")
     composite = session.composite(WHOLE)[:]
-    exported = Volume.open(tmp_path / "out.zarr").read(WHOLE)[0]
     np.testing.assert_array_equal(exported, composite)
 
-    # close, reopen: everything is there
     session.close()
-    assert window.layers.editable is None
-    session.open_path(project_folder)
-    hand.rest(200)
+    assert ana.window.layers.editable is None
+    ana.open(project_folder)
     assert session.project.active_model == "v2"
     assert session.project.models.versions() == ["v1", "v2"]
     assert session.annotator == "Ana"
