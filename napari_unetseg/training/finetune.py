@@ -54,6 +54,7 @@ from napari_unetseg.training.training_set import TrainingSet
 NEW_RATE, FINE_RATE = 2e-3, 5e-4
 WARM_UP = 0.05
 MEASURED = 12  # times in a training: each costs as much as a few steps
+LEAST_MEASURED = 50  # held-out voxels of a class: with fewer its Dice says nothing
 MEAN_DECAY = 0.97
 WEIGHT_DECAY = 1e-4
 
@@ -256,9 +257,9 @@ class _Loop:
 
     @torch.inference_mode()
     def _measure(self) -> dict[str, float]:
-        """Return Dice per class on held-out labels, for the classes among them."""
+        """Return Dice per class on held-out labels, for classes with enough of them."""
         n = len(self._job.classes) + 1
-        both, size = np.zeros(n), np.zeros(n)
+        both, labelled, size = np.zeros(n), np.zeros(n), np.zeros(n)
         for batch in self._held_out:
             with self._autocast():
                 logits = self.mean(batch.image.to(self._device)).consensus
@@ -266,12 +267,12 @@ class _Loop:
             found = logits.argmax(1).cpu()[known].numpy()
             truth = batch.target[known].numpy()
             both += np.bincount(truth[truth == found], minlength=n)[:n]
-            size += np.bincount(truth, minlength=n)[:n]
+            labelled += np.bincount(truth, minlength=n)[:n]
             size += np.bincount(found, minlength=n)[:n]
         return {
-            info.name: float(2 * both[info.id] / size[info.id])
+            info.name: float(2 * both[info.id] / (labelled[info.id] + size[info.id]))
             for info in self._job.classes
-            if size[info.id]
+            if labelled[info.id] >= LEAST_MEASURED
         }
 
     def _autocast(self) -> AbstractContextManager[Any]:

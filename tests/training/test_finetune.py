@@ -138,13 +138,24 @@ def test_time_ends_a_training(make_job: MakeJob, labels: TrainingSet) -> None:
     assert last.step == last.total
 
 
+def in_small_regions(labels: TrainingSet) -> TrainingSet:
+    """Return the same labels in regions of which some can be held out."""
+    boxes = Box.whole((16, 48, 48)).cells((16, 16, 16))
+    regions = tuple(replace(labels.regions[0], box=box) for box in boxes)
+    return replace(labels, regions=regions)
+
+
+def test_a_class_without_held_out_labels_is_not_measured(
+    make_job: MakeJob, truth: np.ndarray, classes: Classes
+) -> None:
+    cells_only = from_label_arrays({"Ana": np.where(truth == 1, 1, 0)}, classes)
+    card = train(make_job(in_small_regions(cells_only)))
+    assert card.metrics["dice"].keys() == {"cell"}
+
+
 def test_held_out_labels_are_measured(make_job: MakeJob, labels: TrainingSet) -> None:
-    small = tuple(
-        replace(labels.regions[0], box=box)
-        for box in Box.whole((16, 48, 48)).cells((16, 16, 16))
-    )
     events: list[Event] = []
-    card = train(make_job(replace(labels, regions=small)), events.append)
+    card = train(make_job(in_small_regions(labels)), events.append)
     assert set(card.metrics["dice"]) <= {"cell", "fibre"}
     assert card.metrics["dice"]
     last = events[-1]
