@@ -28,7 +28,7 @@ from napari_unetseg.viewer.panels.export import ExportPanel
 WINDOW = (1280, 800)
 ANNOTATOR = "Ana"
 N_SLICES, PATHS_PER_SLICE = 8, 6
-PATIENCE_S = 240.0
+PATIENCE_S = 900.0  # a first model on a slow machine
 _CTRL = Qt.KeyboardModifier.ControlModifier
 _SHIFT = Qt.KeyboardModifier.ShiftModifier
 
@@ -104,8 +104,11 @@ class DemoRun:
         return f"{shape} voxels"
 
     def _label(self) -> str:
-        nothing = np.zeros_like(self._scene.truth)
-        return self._draw(nothing, n_slices=3)
+        """Paint some objects, and some of what is around them."""
+        truth = self._scene.truth
+        objects = self._draw(np.zeros_like(truth), n_slices=3)
+        background = self._draw(np.where(truth == 0, 1, truth), n_slices=3)
+        return f"objects: {objects}; background: {background}"
 
     def _train_new(self) -> str:
         self._session.train_new(steps=150, preset="S")
