@@ -18,6 +18,7 @@ from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.events import ignore_event, never_cancelled
 from napari_unetseg.geometry import Box
+from tests.helpers.numbered_volumes import image_of_two_levels
 
 SHAPE = (12, 40, 44)
 
@@ -96,3 +97,9 @@ def export(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
         )
 
     return run
+
+
+@pytest.fixture
+def volume_path(tmp_path: Path) -> Path:
+    """An OME-Zarr image of two levels, every voxel another number."""
+    return image_of_two_levels(tmp_path / "brain.ome.zarr")

@@ -21,16 +21,9 @@ from tests.helpers.numbered_volumes import (
     CHUNK,
     SHAPE,
     WHOLE,
-    image_of_two_levels,
     numbers,
     plain,
 )
-
-
-@pytest.fixture
-def volume_path(tmp_path: Path) -> Path:
-    """An OME-Zarr image of two levels."""
-    return image_of_two_levels(tmp_path / "brain.ome.zarr")
 
 
 class TestWhatIsNoVolume:
