@@ -17,7 +17,7 @@ from napari_unetseg.geometry import Box, Zyx
 class BlockState(StrEnum):
     """What is known of a block; ``EMPTY`` blocks were skipped on purpose."""
 
-    TODO = "todo"
+    PENDING = "todo"
     RUNNING = "running"
     DONE = "done"
     EMPTY = "empty"

@@ -136,4 +136,4 @@ class LongWork:
         """Put blocks back that a stopped run had begun."""
         begun = [i for i, s in self.block_states.items() if s is BlockState.RUNNING]
         for index in begun:
-            self._set_block(index, BlockState.TODO, None)
+            self._set_block(index, BlockState.PENDING, None)

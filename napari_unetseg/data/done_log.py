@@ -131,7 +131,7 @@ class DoneLog:
     def reset(self, indices: Iterable[int]) -> None:
         """Note that blocks are to be done again."""
         known = [index for index in indices if index in self.states]
-        todo = BlockState.TODO.value
+        todo = BlockState.PENDING.value
         with explained_writing(_WHAT, self.path):
             self._append([{"block": index, "state": todo} for index in known])
         for index in known:
@@ -167,7 +167,7 @@ class DoneLog:
             lines.append({"fingerprint": self.fingerprint})
         if content.boot != (boot := _boot_id()):
             # Written out, so that nobody has to know which blocks were lost then.
-            lines += [{"block": i, "state": BlockState.TODO} for i in content.lost]
+            lines += [{"block": i, "state": BlockState.PENDING} for i in content.lost]
             lines.append({"boot": boot})
         self._append(lines)
 

@@ -21,7 +21,7 @@ from napari_unetseg.events import BlockState
 from napari_unetseg.geometry import Zyx, zyx
 
 COLORS = {
-    BlockState.TODO: "#8a8f98",
+    BlockState.PENDING: "#8a8f98",
     BlockState.RUNNING: "#4a8ff0",
     BlockState.DONE: "#3aa76d",
     BlockState.EMPTY: "#aab1bb",
@@ -102,11 +102,11 @@ def draw_cell(
             return
     if share[BlockState.EMPTY] == 1:
         draw_state(painter, place, BlockState.EMPTY)
-    elif not share[BlockState.TODO]:
+    elif not share[BlockState.PENDING]:
         draw_state(painter, place, BlockState.DONE)
     else:
-        draw_state(painter, place, BlockState.TODO)
-        draw_share(painter, place, 1 - share[BlockState.TODO])
+        draw_state(painter, place, BlockState.PENDING)
+        draw_share(painter, place, 1 - share[BlockState.PENDING])
 
 
 def draw_state(painter: QPainter, place: QRectF, state: BlockState) -> None:
@@ -116,7 +116,7 @@ def draw_state(painter: QPainter, place: QRectF, state: BlockState) -> None:
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(color)
     match state:
-        case BlockState.TODO:
+        case BlockState.PENDING:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(color, 1))
             painter.drawRect(inner)

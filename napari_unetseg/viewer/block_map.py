@@ -28,14 +28,14 @@ from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
 from napari_unetseg.viewer.block_cells import draw_cell, draw_state, plan_cells
 
 NAMES = {
-    BlockState.TODO: "to do",
+    BlockState.PENDING: "to do",
     BlockState.DONE: "done",
     BlockState.EMPTY: "empty",
     BlockState.RUNNING: "running",
     BlockState.FAILED: "failed",
 }
 _CODES = {
-    BlockState.TODO: 0,
+    BlockState.PENDING: 0,
     BlockState.DONE: 1,
     BlockState.EMPTY: 2,
     BlockState.RUNNING: 3,
@@ -180,7 +180,7 @@ class BlockMap(QWidget):
             left, top = self._plan.corner(cell)
             share = {state: float(part[cell]) for state, part in shares.items()}
             # Fainter: to do, but not what the last run was asked for.
-            is_faint = share[BlockState.TODO] == 1 and not wanted[cell]
+            is_faint = share[BlockState.PENDING] == 1 and not wanted[cell]
             painter.setOpacity(0.4 if is_faint else 1.0)
             draw_cell(painter, QRectF(left, top, side, side), share)
         painter.setOpacity(1.0)
@@ -238,7 +238,7 @@ class BlockMap(QWidget):
         left, top = 0, self._plan.height + 5
         entries = []
         for state, count in self.counts.items():
-            if not count and state not in (BlockState.DONE, BlockState.TODO):
+            if not count and state not in (BlockState.DONE, BlockState.PENDING):
                 continue
             text = f"{count:,} {NAMES[state]}"
             width = 16 + metrics.horizontalAdvance(text) + 10

@@ -26,6 +26,18 @@ from tests.helpers.numbered_volumes import (
 )
 
 
+def image_of_two_channels(path: Path) -> zarr.Group:
+    return create_image(
+        path,
+        shape=SHAPE,
+        dtype="uint8",
+        chunk=CHUNK,
+        voxel_size=(1, 1, 1),
+        n_channels=2,
+        n_levels=2,
+    )
+
+
 class TestWhatIsNoVolume:
     def test_a_missing_path_is_named(self, tmp_path: Path) -> None:
         path = tmp_path / "gone.zarr"
@@ -202,30 +214,14 @@ class TestMissingChunks:
 
     def test_a_channel_may_be_empty_where_another_is_not(self, tmp_path: Path) -> None:
         path = tmp_path / "two.zarr"
-        group = create_image(
-            path,
-            shape=SHAPE,
-            dtype="uint8",
-            chunk=CHUNK,
-            voxel_size=(1, 1, 1),
-            n_channels=2,
-            n_levels=2,
-        )
+        group = image_of_two_channels(path)
         voxels = np.stack([np.zeros(SHAPE, np.uint8), np.full(SHAPE, 7, np.uint8)])
         write_pyramid_block(group, WHOLE, voxels)
         np.testing.assert_array_equal(Volume.open(path).read(WHOLE), voxels)
 
     def test_a_lost_chunk_of_one_channel_is_noticed(self, tmp_path: Path) -> None:
         path = tmp_path / "two.zarr"
-        group = create_image(
-            path,
-            shape=SHAPE,
-            dtype="uint8",
-            chunk=CHUNK,
-            voxel_size=(1, 1, 1),
-            n_channels=2,
-            n_levels=2,
-        )
+        group = image_of_two_channels(path)
         voxels = np.full((2, *SHAPE), 7, np.uint8)
         write_pyramid_block(group, WHOLE, voxels)
         (path / "0" / "c" / "1" / "0" / "0" / "0").unlink()

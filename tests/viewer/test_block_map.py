@@ -73,7 +73,7 @@ def test_all_cells_fit(counts: tuple[int, int, int], width: int) -> None:
 
 
 def test_counts_know_the_blocks_that_nobody_named(blocks: BlockMap) -> None:
-    assert blocks.counts[BlockState.TODO] == 10
+    assert blocks.counts[BlockState.PENDING] == 10
     assert blocks.counts[BlockState.DONE] == 1
     blocks.set_state(1, BlockState.RUNNING)
     assert blocks.counts[BlockState.RUNNING] == 1
@@ -120,7 +120,7 @@ def test_a_cell_fills_from_below_as_its_blocks_are_done(qtbot: QtBot) -> None:
     image.fill(0)
     painter = QPainter(image)
     share = dict.fromkeys(BlockState, 0.0)
-    share |= {BlockState.DONE: 0.5, BlockState.TODO: 0.5}
+    share |= {BlockState.DONE: 0.5, BlockState.PENDING: 0.5}
     draw_cell(painter, QRectF(0, 0, 12, 12), share)
     painter.end()
     column = pixels(image)[:, 6]

@@ -117,16 +117,24 @@ def test_finished_block_shows(
     assert np.asarray(layers.editable.data[8, 20, 20]) == 2
 
 
-def test_contours_are_drawn_for_the_visible_slice(
+@pytest.fixture
+def predicted(
     viewer: Viewer,
     session: Session,
     layers: SessionLayers,
     qtbot: QtBot,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
+) -> SessionLayers:
+    """The layers of a session whose prediction is shown, contours and all."""
     make_store(session, monkeypatch)
     session.predictions_changed.emit(None)
     qtbot.waitUntil(lambda: set(CONTOURS) <= set(names(viewer)))
+    return layers
+
+
+def test_contours_are_drawn_for_the_visible_slice(
+    viewer: Viewer, predicted: SessionLayers, qtbot: QtBot
+) -> None:
     low, middle, high = (viewer.layers[name] for name in CONTOURS)
     qtbot.waitUntil(lambda: len(low.data) > 0 and len(high.data) > 0)
     z = viewer.dims.current_step[0]
@@ -139,21 +147,14 @@ def test_contours_are_drawn_for_the_visible_slice(
 
 
 def test_window_and_prediction_never_show_the_same_voxel(
-    viewer: Viewer,
-    session: Session,
-    layers: SessionLayers,
-    qtbot: QtBot,
-    monkeypatch: pytest.MonkeyPatch,
+    viewer: Viewer, predicted: SessionLayers, qtbot: QtBot
 ) -> None:
-    make_store(session, monkeypatch)
-    session.predictions_changed.emit(None)
-    qtbot.waitUntil(lambda: set(CONTOURS) <= set(names(viewer)))
-    window = layers.edit_box
+    window = predicted.edit_box
     assert not shown(viewer, "prediction")[window.slices].any()
     viewer.dims.ndisplay = 3
     assert shown(viewer, "prediction")[window.slices].any()
     viewer.dims.ndisplay = 2
-    layers.editable.visible = False
+    predicted.editable.visible = False
     assert shown(viewer, "prediction")[window.slices].any()
 
 

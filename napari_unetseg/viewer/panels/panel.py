@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -76,9 +77,9 @@ class Panel(Card):
             self._is_marked = False
             self.refresh()
 
+    @abstractmethod
     def refresh(self) -> None:
         """Show what the session says now."""
-        raise NotImplementedError
 
     def set_palette(self, palette: Palette) -> None:
         """Take other colours where the style sheet does not reach."""
