@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from napari_unetseg.models.unet import UNet
 from napari_unetseg.models.weights import save_weights
 
 TOLERANCE = 1e-3
-ACROSS = 32  # voxels across the measured axis
+ACROSS = 64  # voxels across the measured axis: fewer, and the border hides the seam
 NEAR = 64  # voxels along it at first; most networks forget sooner
 
 
@@ -58,10 +59,8 @@ def measure_halo(
     network.eval()
     try:
         with torch.inference_mode():
-            return zyx(
-                _halo_along(network, spec, axis, limit[axis], sample, tolerance)
-                for axis in range(3)
-            )
+            cut = _Cut(network, spec, sample, tolerance)
+            return zyx(cut.halo_along(axis, limit[axis]) for axis in range(3))
     finally:
         network.train(was_training)
 
@@ -138,46 +137,41 @@ def register_version(
         return store.register(card, weights)
 
 
-def _halo_along(
-    network: UNet,
-    spec: NetworkSpec,
-    axis: int,
-    limit: int,
-    sample: np.ndarray | None,
-    tolerance: float,
-) -> int:
-    """Look near the cut first, and further only if the difference reaches further."""
-    stride = spec.stride[axis]
-    near = min(limit, -(-NEAR // stride) * stride)
-    while near < limit:
-        halo = _halo_within(network, spec, axis, near, sample, tolerance)
-        if halo < near:
-            return halo
-        near = min(limit, 2 * near)
-    return _halo_within(network, spec, axis, limit, sample, tolerance) if limit else 0
+@dataclass(frozen=True)
+class _Cut:
+    """A long image, seen whole and cut in the middle."""
 
+    network: UNet
+    spec: NetworkSpec
+    sample: np.ndarray | None
+    tolerance: float
 
-def _halo_within(
-    network: UNet,
-    spec: NetworkSpec,
-    axis: int,
-    limit: int,
-    sample: np.ndarray | None,
-    tolerance: float,
-) -> int:
-    stride = spec.stride[axis]
-    shape = [max(ACROSS // s, 2) * s if s > 1 else 8 for s in spec.stride]
-    shape[axis] = 2 * limit
-    device = next(network.parameters()).device
-    image = _test_image(spec, zyx(shape), sample).to(device)
-    whole = probabilities(network, image)
-    right = probabilities(network, image.narrow(axis + 2, limit, limit))
-    left = probabilities(network, image.narrow(axis + 2, 0, limit))
-    from_right = _profile(whole.narrow(axis + 2, limit, limit) - right, axis)
-    from_left = _profile(whole.narrow(axis + 2, 0, limit) - left, axis).flip(0)
-    differs = torch.nonzero(torch.maximum(from_left, from_right) > tolerance)
-    reach = int(differs.max()) + 1 if len(differs) else 0
-    return -(-reach // stride) * stride
+    def halo_along(self, axis: int, limit: int) -> int:
+        """Look near the cut first, and further only if the difference reaches."""
+        stride = self.spec.stride[axis]
+        near = min(limit, -(-NEAR // stride) * stride)
+        while near < limit:
+            halo = self._halo_within(axis, near)
+            if halo < near:
+                return halo
+            near = min(limit, 2 * near)
+        return self._halo_within(axis, limit) if limit else 0
+
+    def _halo_within(self, axis: int, limit: int) -> int:
+        stride = self.spec.stride[axis]
+        shape = [max(ACROSS // s, 2) * s if s > 1 else 8 for s in self.spec.stride]
+        shape[axis] = 2 * limit
+        device = next(self.network.parameters()).device
+        image = _test_image(self.spec, zyx(shape), self.sample).to(device)
+        whole = probabilities(self.network, image)
+        right = probabilities(self.network, image.narrow(axis + 2, limit, limit))
+        left = probabilities(self.network, image.narrow(axis + 2, 0, limit))
+        from_right = _profile(whole.narrow(axis + 2, limit, limit) - right, axis)
+        from_left = _profile(whole.narrow(axis + 2, 0, limit) - left, axis).flip(0)
+        differs = torch.maximum(from_left, from_right) > self.tolerance
+        places = torch.nonzero(differs)
+        reach = int(places.max()) + 1 if len(places) else 0
+        return -(-reach // stride) * stride
 
 
 def probabilities(network: UNet, image: Tensor) -> Tensor:
@@ -197,15 +191,16 @@ def _profile(difference: Tensor, axis: int) -> Tensor:
 
 
 def _test_image(spec: NetworkSpec, shape: Zyx, sample: np.ndarray | None) -> Tensor:
-    """Return a sample of this shape, mirrored until it is large enough, or noise."""
-    if sample is not None:
-        extra = [
-            (0, max(0, n - m)) for n, m in zip(shape, sample.shape[1:], strict=True)
-        ]
-        large = np.pad(sample, [(0, 0), *extra], mode="symmetric")
-        part = large[(slice(None), *(slice(0, n) for n in shape))]
-        return torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32))[None]
-    return smooth_noise(spec.in_channels, shape)
+    """Return a sample of this shape, repeated until it is large enough, or noise.
+
+    Repeated, not mirrored: a cut where the image is mirrored is hardly seen.
+    """
+    if sample is None:
+        return smooth_noise(spec.in_channels, shape)
+    extra = [(0, max(0, n - m)) for n, m in zip(shape, sample.shape[1:], strict=True)]
+    large = np.pad(sample, [(0, 0), *extra], mode="wrap")
+    part = large[(slice(None), *(slice(0, n) for n in shape))]
+    return torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32))[None]
 
 
 def smooth_noise(n_channels: int, shape: Zyx) -> Tensor:
