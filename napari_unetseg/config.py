@@ -136,3 +136,24 @@ class ExportConfig(Config):
         0, description="Objects smaller than this are left out."
     )
     overwrite: bool = Field(False, description="Replace what is at the target.")
+
+
+class Preferences(Config):
+    """What a person wants in every window and project, unless told otherwise."""
+
+    annotator: str = Field(
+        "", description="Your name on your corrections; the login name if empty."
+    )
+    flips: Literal[1, 2, 4] = Field(
+        2, description="Mirrored passes that are averaged in a prediction."
+    )
+    steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        400, description="Training steps of a new model."
+    )
+    finetune_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        150, description="Training steps of a fine-tuning."
+    )
+    device: Device = Field("auto", description="Where the network runs and learns.")
+    threads: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="Processor threads; 0 takes all cores but one, at least two."
+    )

@@ -26,6 +26,7 @@ from napari_unetseg.config import (
     ConvertConfig,
     ExportConfig,
     PredictConfig,
+    Preferences,
     TrainConfig,
 )
 from napari_unetseg.data.classes import ClassInfo
@@ -40,16 +41,16 @@ from napari_unetseg.events import (
 from napari_unetseg.geometry import Box
 from napari_unetseg.inference.run import known_blocks
 
-FINETUNE_STEPS = 150
-
 
 class Session(EditingVerbs, ReviewVerbs):
     """The open project and everything a person can do with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, preferences: Preferences | None = None) -> None:
         super().__init__()
         self._work = LongWork(self)
         self._last_predict: PredictConfig | None = None
+        if preferences is not None:
+            self.set_preferences(preferences)
 
     # --- opening and closing ---------------------------------------------------
 
@@ -112,22 +113,23 @@ class Session(EditingVerbs, ReviewVerbs):
 
     def predict(self, box: Box | None = None, **options: object) -> None:
         """Predict a box, or the whole volume, with the active model."""
-        config = PredictConfig.model_validate({**options, "box": box})
+        usual = self._usual("flips", "device", "threads")
+        config = PredictConfig.model_validate({**usual, **options, "box": box})
         if self._start_if_possible("predict", config):
             self._last_predict = config
 
     def train_new(self, **options: object) -> None:
         """Train a new model from the labels made so far."""
-        config = TrainConfig.model_validate({**options, "parent": None})
+        usual = self._usual("steps", "device", "threads")
+        config = TrainConfig.model_validate({**usual, **options, "parent": None})
         self._start_if_possible("train", config)
 
     def finetune(self, **options: object) -> None:
         """Train the active model further with all corrections to date."""
         active = self.project.active_model if self.project else None
-        options = {"steps": FINETUNE_STEPS, **options, "parent": active}
-        self._start_if_possible(
-            "train", TrainConfig.model_validate(options), reason="finetune"
-        )
+        usual = self._usual("device", "threads", steps="finetune_steps")
+        config = TrainConfig.model_validate({**usual, **options, "parent": active})
+        self._start_if_possible("train", config, reason="finetune")
 
     def export(self, config: ExportConfig) -> None:
         """Write the corrected labels to an open format."""
@@ -190,6 +192,14 @@ class Session(EditingVerbs, ReviewVerbs):
             known += [*self.project.corrections.annotators(), *self.project.raters]
         return tuple(dict.fromkeys(known))
 
+    def set_preferences(self, preferences: Preferences) -> None:
+        """Take other defaults for what is started from now on."""
+        is_renamed = preferences.annotator != self.preferences.annotator
+        self.preferences = preferences
+        if is_renamed:
+            self.set_annotator(preferences.annotator)
+        self.preferences_changed.emit()
+
     def set_annotator(self, name: str) -> None:
         """Say who edits from now on."""
         name = name.strip()
@@ -233,7 +243,9 @@ class Session(EditingVerbs, ReviewVerbs):
         self.project = project
         self._review = Review(project)
         self._last_predict = None
-        self.annotator = next(iter(project.corrections.annotators()), self.annotator)
+        if not self.preferences.annotator:
+            known = project.corrections.annotators()
+            self.annotator = next(iter(known), self.annotator)
         self.current_class = 1
         self.project_changed.emit(project)
         self._show_known_blocks()
@@ -258,6 +270,11 @@ class Session(EditingVerbs, ReviewVerbs):
             plan = known_blocks(log, project.volume.shape)
             if plan is not None:
                 self._work.show_blocks(plan)
+
+    def _usual(self, *names: str, **renamed: str) -> dict[str, Any]:
+        """Return preferences as options of a verb; option=preference renames one."""
+        fields = {**dict(zip(names, names, strict=True)), **renamed}
+        return {to: getattr(self.preferences, name) for to, name in fields.items()}
 
     def _start_if_possible(
         self, verb: str, config: Config, *, reason: str | None = None

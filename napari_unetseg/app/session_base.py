@@ -12,6 +12,7 @@ from psygnal import Signal
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.status import JobStatus, Notice, SaveKind, SaveState
 from napari_unetseg.app.why_not import why_not
+from napari_unetseg.config import Preferences
 from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.events import BlocksPlanned, BlockState, RunFinished, StepDone
@@ -28,6 +29,7 @@ class SessionBase:
     model_changed = Signal(object)  # version | None: another prediction is shown
     models_changed = Signal()  # a version was added
     annotator_changed = Signal(str)
+    preferences_changed = Signal()
     class_changed = Signal(int)
     classes_changed = Signal()
     labels_changed = Signal(object)  # Box of level-0 voxels | None = anywhere
@@ -43,6 +45,7 @@ class SessionBase:
     notice = Signal(Notice)
 
     def __init__(self) -> None:
+        self.preferences = Preferences()
         self.project: Project | None = None
         self.annotator = getpass.getuser()
         self.current_class = 1

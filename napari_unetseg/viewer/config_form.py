@@ -103,11 +103,11 @@ class ConfigForm(QWidget):
         return {name: editor.read() for name, editor in self._editors.items()}
 
     def changes(self) -> dict[str, Any]:
-        """Return what differs from the defaults of the config."""
+        """Return what differs from the defaults that are shown."""
         return {
             name: value
             for name, value in self.values().items()
-            if value != self._model.model_fields[name].default
+            if value != self._defaults[name]
         }
 
     def set_values(self, values: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ from napari_unetseg.viewer.panels.panel import Connections, Panel, Parts
 from napari_unetseg.viewer.panels.predict import PredictPanel
 from napari_unetseg.viewer.panels.review import ReviewPanel
 from napari_unetseg.viewer.panels.volume import VolumePanel
+from napari_unetseg.viewer.preferences import PreferencesLink, read_preferences
 from napari_unetseg.viewer.status_line import StatusLine
 from napari_unetseg.viewer.style import SPACE, palette_of, set_flag, style_sheet
 from napari_unetseg.viewer.tour import Tour, TourStep
@@ -71,11 +72,12 @@ class MainWidget(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.viewer = napari_viewer
         self._owns_session = session is None
-        self.session = session or Session()
+        self.session = session or Session(read_preferences())
         self.layers = SessionLayers(napari_viewer, self.session)
         self.edits = EditTools(napari_viewer, self.session, self.layers)
         self._keys = bind_keys(napari_viewer, self)
         self._connections = Connections()
+        self._preferences = PreferencesLink(self.session.set_preferences)
         self._is_closed = False
         self._had_parent = False
         self._watched: QWidget | None = None
@@ -121,6 +123,7 @@ class MainWidget(QWidget):
             self._watched.removeEventFilter(self)
             self._watched = None
         self._connections.close()
+        self._preferences.close()
         self.viewer.events.theme.disconnect(self._apply_theme)
         for panel in self.panels.values():
             panel.close_panel()

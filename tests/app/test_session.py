@@ -11,7 +11,7 @@ import pytest
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.session import Session
 from napari_unetseg.app.status import Notice, SaveKind
-from napari_unetseg.config import ExportConfig
+from napari_unetseg.config import MODEL_DISAGREEMENT, ExportConfig, Preferences
 from napari_unetseg.data.corrections import CorrectionStore
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import DiskFullError
@@ -218,3 +218,27 @@ def test_a_file_is_converted_and_then_opened(session: Session, tmp_path: Path) -
     assert asked == [str(tmp_path / "s.zarr")]
     assert not list(tmp_path.glob("*.partial"))
     shutil.rmtree(tmp_path / "s.zarr")
+
+
+def test_preferences_are_the_options_that_nobody_gave(project_with_model: Path) -> None:
+    session = Session(Preferences(annotator="Cleo", finetune_steps=2, flips=1))
+    heard: list[Notice] = []
+    session.notice.connect(heard.append)
+    try:
+        session.open_project(project_with_model)
+        assert session.annotator == "Cleo"
+        paint(session, Box((2, 2, 2), (6, 20, 20)), 1)
+        paint(session, Box((2, 2, 2), (4, 20, 20)), 0)
+        session.finetune(batch=1)
+        finish(session)
+        assert heard == []
+        assert session.project is not None
+        version = session.project.active_model
+        assert version is not None
+        card = session.project.models.card(version)
+        assert card.training["steps"] == 2
+        session.predict(WINDOW)
+        finish(session)
+        assert MODEL_DISAGREEMENT not in session.predictions.map_names
+    finally:
+        session.close()

@@ -7,6 +7,7 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_unetseg
+from napari_unetseg.config import Preferences
 
 MANIFEST = Path(napari_unetseg.__file__).parent / "napari.yaml"
 CONTRIBUTABLE = {"napari/layers/segment", "napari/layers/annotate"}
@@ -40,3 +41,16 @@ def test_titles_are_plain_sentences(manifest: PluginManifest) -> None:
     for command in manifest.contributions.commands or ():
         assert command.title[0].isupper()
         assert not command.title.endswith(".")
+
+
+def test_the_preferences_page_says_what_the_config_says(
+    manifest: PluginManifest,
+) -> None:
+    pages = manifest.contributions.configurations or {}
+    shown = {k: p for page in pages.values() for k, p in page.properties.items()}
+    schema = Preferences.model_json_schema()["properties"]
+    assert set(shown) == set(schema)
+    for name, field in schema.items():
+        said = shown[name].model_dump(exclude_unset=True)
+        for key in ("type", "default", "description", "minimum", "maximum", "enum"):
+            assert said.get(key) == field.get(key), (name, key)

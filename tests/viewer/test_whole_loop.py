@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
 from napari_unetseg.app.sample import make_project_with_default_model
+from napari_unetseg.config import Preferences
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.hand import Hand
@@ -81,11 +82,11 @@ class Person:
 def ana(
     make_viewer: Callable[..., Viewer],
     project_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Person:
     """Ana, with the sample model and a fine-tuning of five steps."""
-    monkeypatch.setattr("napari_unetseg.app.session.FINETUNE_STEPS", 5)
-    return Person(make_viewer(), project_folder)
+    person = Person(make_viewer(), project_folder)
+    person.session.set_preferences(Preferences(finetune_steps=5))
+    return person
 
 
 def surest_cell(person: Person) -> tuple[int, int, int]:

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unetseg.app.session import FINETUNE_STEPS
 from napari_unetseg.config import TrainConfig
 from napari_unetseg.models.store import ModelCard
 from napari_unetseg.viewer.card import Fold, section
@@ -48,7 +47,7 @@ class LearnPanel(Panel):
 
     name = "Learn"
     hears = ("labels_changed", "worklist_changed", "model_changed", "models_changed",
-             "classes_changed", "step_done")  # fmt: skip
+             "classes_changed", "step_done", "preferences_changed")  # fmt: skip
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -94,7 +93,11 @@ class LearnPanel(Panel):
         project, job = self.session.project, self.session.job
         has_model = project is not None and project.active_model is not None
         is_training = job.verb == "train" and not job.is_idle
-        self.form.set_default("steps", FINETUNE_STEPS if has_model else 400)
+        usual = self.session.preferences
+        steps = usual.finetune_steps if has_model else usual.steps
+        self.form.set_default("steps", steps)
+        self.form.set_default("device", usual.device)
+        self.form.set_default("threads", usual.threads)
         self._what.setText(self.session.training_summary())
         self._what.setVisible(project is not None)
         self._show_buttons(has_model, is_training)

@@ -44,7 +44,7 @@ class PredictPanel(Panel):
     """Scope, one button, the map of the blocks."""
 
     name = "Predict"
-    hears = ("model_changed", "models_changed")
+    hears = ("model_changed", "models_changed", "preferences_changed")
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -87,6 +87,8 @@ class PredictPanel(Panel):
         """Show what can be done and how far it is."""
         self.box_scope.settle()
         self.map.draw()
+        for name in ("flips", "device", "threads"):
+            self.form.set_default(name, getattr(self.session.preferences, name))
         job, scope = self.session.job, self.scope.key
         is_predicting = job.verb == "predict" and not job.is_idle
         reason = self.session.why_not("predict") or self._why_not_scope()
