@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.colormaps import DirectLabelColormap
 
+from napari_unetseg.viewer.class_colormap import colormap_of
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.layers import SessionLayers
 from napari_unetseg.viewer.project_layers import PREVIEW
@@ -105,9 +105,7 @@ class ClickTool:
         layer = FlatOutlines(
             preview.mask.astype(np.uint8),
             name=PREVIEW,
-            colormap=DirectLabelColormap(
-                color_dict={0: _CLEAR, 1: _OUTLINE, None: _CLEAR}
-            ),
+            colormap=colormap_of([_CLEAR, _OUTLINE]),
             opacity=1,
             **self._layers.place(preview.box),
         )

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pint
-from napari.layers import Image
 
-from napari_unetseg.viewer.chunk_cache import ChunkCache
-from napari_unetseg.viewer.pyramids import LazyArray, cached_levels, lazy_views
+from napari_unetseg.viewer.pyramids import LazyArray, lazy_views
 
 if TYPE_CHECKING:
     from napari_unetseg.data.volume import Volume
 
 IMAGE = "image"
 _CHANNEL_COLORS = ("gray", "green", "magenta", "cyan", "yellow", "red", "blue")
-_SAMPLE_SIDE = 512
+_LARGEST_SIDE = 1024
 _LOG = logging.getLogger(__name__)
+
+
+def warm_up() -> None:
+    """Load the units of layers, a third of a second, before a volume is opened."""
+    pint.Unit("pixel")
 
 
 def layer_place(volume: Volume) -> dict[str, Any]:
@@ -33,38 +36,44 @@ def layer_place(volume: Volume) -> dict[str, Any]:
 
 
 def image_options(
-    volume: Volume, cache: ChunkCache
+    volume: Volume, levels: Sequence[LazyArray]
 ) -> list[tuple[list[Any], dict[str, Any]]]:
     """Return pyramid and keyword arguments of one image layer per channel."""
     place = layer_place(volume)
-    levels = lazy_views(cached_levels(volume.lazy_levels(), volume.factors, cache))
-    if levels[0].ndim == 3:
-        return [_channel(levels, IMAGE, "gray", place)]
+    limits = contrast_limits(volume)
+    views = lazy_views(levels)
+    if volume.n_channels == 1:
+        return [_channel(views, IMAGE, "gray", limits[0], place)]
     colors = _CHANNEL_COLORS[1:]
     return [
         _channel(
-            [level[c] for level in levels],
+            [view[c] for view in views],
             f"{IMAGE} {c + 1}",
             colors[c % len(colors)],
+            limits[c],
             {**place, "blending": "additive"},
         )
         for c in range(volume.n_channels)
     ]
 
 
-def make_image_layers(volume: Volume, cache: ChunkCache) -> list[Image]:
-    """Return one image layer per channel of a volume."""
-    return [
-        Image(levels, **options) for levels, options in image_options(volume, cache)
+def contrast_limits(volume: Volume) -> list[tuple[float, float]]:
+    """Return, per channel, a range that shows nearly all of the middle; never empty.
+
+    Looked at is the middle plane of the coarsest level, its middle if it is large.
+    """
+    array = volume.lazy_levels()[-1]
+    middle = array.shape[-3] // 2
+    sides = [
+        slice(max(0, (n - _LARGEST_SIDE) // 2), (n + _LARGEST_SIDE) // 2)
+        for n in array.shape[-2:]
     ]
+    sample = array[(..., slice(middle, middle + 1), *sides)]
+    sample = sample.reshape(volume.n_channels, -1)
+    return [_range(values[np.isfinite(values)]) for values in sample]
 
 
-def contrast_limits(coarsest: LazyArray) -> tuple[float, float]:
-    """Return a range that shows nearly all of the middle plane; never empty."""
-    plane = coarsest[coarsest.shape[0] // 2]
-    steps = tuple(slice(None, None, -(-n // _SAMPLE_SIDE)) for n in plane.shape)
-    values = np.asarray(plane[steps])
-    values = values[np.isfinite(values)]
+def _range(values: np.ndarray) -> tuple[float, float]:
     if not values.size:
         return 0.0, 1.0
     low, high = np.percentile(values, (0.5, 99.5))
@@ -72,13 +81,17 @@ def contrast_limits(coarsest: LazyArray) -> tuple[float, float]:
 
 
 def _channel(
-    levels: Sequence[Any], name: str, colormap: str, place: dict[str, Any]
+    levels: Sequence[Any],
+    name: str,
+    colormap: str,
+    limits: tuple[float, float],
+    place: dict[str, Any],
 ) -> tuple[list[Any], dict[str, Any]]:
     options = {
         **place,
         "name": name,
         "colormap": colormap,
-        "contrast_limits": contrast_limits(levels[-1]),
+        "contrast_limits": limits,
         "multiscale": True,
         "cache": False,
     }

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers._multiscale_data import MultiScaleData
-from napari.utils.colormaps import DirectLabelColormap
 
 from napari_unetseg.data.classes import ClassInfo
-from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.geometry import Box, zyx
+from napari_unetseg.viewer.class_colormap import class_colormap, colormap_of
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.pyramids import (
     ComposedLevel,
-    LazyArray,
     Overlay,
     cached_levels,
     lazy_views,
     only_background,
 )
+from napari_unetseg.viewer.shown_levels import shown_shapes
 
 if TYPE_CHECKING:
     from napari_unetseg.app.project import Project
@@ -32,23 +32,8 @@ PREDICTION, BACKGROUND, OTHERS = (
     "corrections of others",
 )
 OPACITY = 0.35
-_GREY = (0.8, 0.8, 0.8, 1.0)
+_CLEAR, _GREY = (0.0, 0.0, 0.0, 0.0), (0.8, 0.8, 0.8, 1.0)
 _CELL = (16, 128, 128)
-
-
-def class_colors(classes: Sequence[ClassInfo]) -> np.ndarray:
-    """Return red, green, blue, alpha per label value; the background is clear."""
-    colors = np.zeros((len(classes) + 1, 4), dtype=np.float32)
-    for info in classes:
-        colors[info.id] = (*info.rgb, 1.0)
-    return colors
-
-
-def class_colormap(classes: Sequence[ClassInfo]) -> DirectLabelColormap:
-    """Return the same colours as napari wants them for labels."""
-    colors: dict[int | None, np.ndarray] = {None: np.zeros(4)}
-    colors.update(enumerate(class_colors(classes)))
-    return DirectLabelColormap(color_dict=colors)
 
 
 class LabelLayers:
@@ -85,9 +70,7 @@ class LabelLayers:
             self._overlay_levels(self._background, background=True),
             name=BACKGROUND,
             opacity=0.8,
-            colormap=DirectLabelColormap(
-                color_dict={0: np.zeros(4), 1: _GREY, None: np.zeros(4)}
-            ),
+            colormap=colormap_of([_CLEAR, _GREY]),
             **options,
         )
         # An outline: a grey fill would not be seen on a grey image.
@@ -176,7 +159,13 @@ class LabelLayers:
         self._predicted = cached_levels(
             self._store.levels("labels"), factors, self._cache
         )
-        return _composed(self._mine, self._predicted, factors, with_base=True)
+        return lazy_views(
+            [
+                ComposedLevel(self._mine, shape=shape, factor=factor, base=level)
+                for level, factor in zip(self._predicted, factors, strict=True)
+                for shape in [zyx(level.shape)]
+            ]
+        )
 
     def empty_levels(self) -> MultiScaleData:
         """Return levels of the volume's shapes with nothing in them."""
@@ -185,9 +174,12 @@ class LabelLayers:
     def _overlay_levels(
         self, overlay: Overlay, *, background: bool = False
     ) -> MultiScaleData:
-        volume = self._project.volume
-        return _composed(
-            overlay, volume.lazy_levels(), volume.factors, background=background
+        values = only_background if background else None
+        return lazy_views(
+            [
+                ComposedLevel(overlay, shape=shape, factor=factor, values=values)
+                for shape, factor in shown_shapes(self._project.volume)
+            ]
         )
 
     def _read_mine(self, box: Box) -> np.ndarray:
@@ -195,29 +187,6 @@ class LabelLayers:
 
     def _read_others(self, box: Box) -> np.ndarray:
         return self._project.corrections.read_all(box, self._other_names)
-
-
-def _composed(
-    overlay: Overlay,
-    levels: Sequence[LazyArray],
-    factors: Sequence[Zyx],
-    *,
-    with_base: bool = False,
-    background: bool = False,
-) -> MultiScaleData:
-    """Wrap levels of the shapes of ``levels``; their voxels count if ``with_base``."""
-    return lazy_views(
-        [
-            ComposedLevel(
-                overlay,
-                shape=zyx(level.shape[-3:]),
-                factor=factor,
-                base=level if with_base else None,
-                values=only_background if background else None,
-            )
-            for level, factor in zip(levels, factors, strict=True)
-        ]
-    )
 
 
 def _cells(boxes: Sequence[Box]) -> tuple[Box, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DOCK_NAME = "U-Net segmentation"
 DOCK_WIDTH = 380
+_SETTLED_MS = 2000
 
 
 def launch(path: str | Path | None = None) -> int:
@@ -38,7 +39,9 @@ def build_window(
     """Return a napari window with the dock in it."""
     viewer = napari.Viewer(title="napari-unetseg", show=show)
     window = main_widget(viewer)
-    window.session.project_changed.connect(_spare_what_is_there)
+    window.session.project_changed.connect(
+        lambda _: QTimer.singleShot(_SETTLED_MS, _spare_what_is_there)
+    )
     if path is not None:
         window.session.open_path(path)
     return viewer, window

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from napari.layers import Layer
 from psygnal import Signal, SignalInstance
 from qtpy.QtCore import QTimer
 
+from napari_unetseg.app.status import Notice
 from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.class_colormap import class_colormap
 from napari_unetseg.viewer.edit_window import CLOSED
 from napari_unetseg.viewer.editable import EditableLabels
-from napari_unetseg.viewer.label_layers import OPACITY, PREDICTION, class_colormap
+from napari_unetseg.viewer.label_layers import OPACITY, PREDICTION
 from napari_unetseg.viewer.project_layers import (
     CORRECTIONS,
     MAP_LAYERS,
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
     from napari_unetseg.data.predictions import PredictionStore
 
 LAST = object()
+FILLS_IN = (
+    "The volume has no small levels to look at from afar: it fills in bit by bit."
+)
 _REFRESH_MS, _STEP_MS = 200, 20
 
 
@@ -184,6 +190,12 @@ class SessionLayers:
                 layer.visible = not layer.visible
                 return
 
+    def settle(self) -> None:
+        """Do now what would come in steps."""
+        for _ in self._steps:
+            pass
+        self._step_timer.stop()
+
     def close(self) -> None:
         """Take all layers away and let go of the session and the viewer."""
         self._timer.stop()
@@ -225,16 +237,18 @@ class SessionLayers:
         self._opened = ProjectLayers(
             self._viewer, self._session, project, self.visible_box
         )
-        for layer in self._opened.layers:
+        for layer in (*self._opened.images, self._opened.window.layer):
             self.put(layer)
         self._opened.window.reason_changed.connect(self.edit_reason_changed)
         self._opened.window.moved.connect(self._on_window)
-        self._show_store()
+        self._start(self._open_steps(self._opened))
         self._viewer.reset_view()
         self._opened.window.follow()
         self._on_window()
         self._viewer.layers.selection.active = self._opened.window.layer
         self.changed.emit()
+        if self._opened.has_overview:
+            self._session.notice.emit(Notice("info", FILLS_IN))
 
     def _on_classes(self) -> None:
         if self._opened is None:
@@ -287,8 +301,7 @@ class SessionLayers:
             self._timer.start()
             return
         if self._session.predictions is not self._store:
-            self._steps = self._store_steps(self._opened)
-            self._step_timer.start()
+            self._start(self._store_steps(self._opened))
             return
         self._opened.window.reload(self._changed_box)
         self._opened.predicted(self._changed_box)
@@ -298,14 +311,26 @@ class SessionLayers:
 
     def _show_store(self) -> None:
         """Exchange the prediction, its maps and its contours at once."""
-        self._steps = iter(())
         if self._opened is not None:
-            for _ in self._store_steps(self._opened):
-                pass
+            self._steps = chain(self._steps, self._store_steps(self._opened))
+            self.settle()
+
+    def _start(self, steps: Iterator[None]) -> None:
+        """Do this step by step, while the window goes on."""
+        self._steps = chain(self._steps, steps)
+        self._step_timer.start()
 
     def _next_step(self) -> None:
         if next(self._steps, LAST) is LAST:
             self._step_timer.stop()
+
+    def _open_steps(self, opened: ProjectLayers) -> Iterator[None]:
+        """Add the layers that lie over the image, then what was predicted."""
+        for layer in opened.labels.all:
+            if layer is not opened.labels.others or opened.labels.has_others:
+                self.put(layer)
+                yield
+        yield from self._store_steps(opened)
 
     def _store_steps(self, opened: ProjectLayers) -> Iterator[None]:
         """Exchange them in steps: each layer that comes takes napari some 60 ms.

@@ -24,6 +24,7 @@ from napari_unetseg.app.session import Session
 from napari_unetseg.app.status import Notice
 from napari_unetseg.viewer.edits import EditTools
 from napari_unetseg.viewer.header import Header
+from napari_unetseg.viewer.image_layers import warm_up
 from napari_unetseg.viewer.keys import KEYS, bind_keys
 from napari_unetseg.viewer.keys_dialog import KeysDialog
 from napari_unetseg.viewer.layers import SessionLayers
@@ -93,6 +94,7 @@ class MainWidget(QWidget):
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._tick)
         self._timer.start()
+        QTimer.singleShot(POLL_MS, warm_up)
         self.refresh()
 
     # --- what others ask for ------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari.layers import Image, Layer
+from napari.layers import Image
 from napari.layers._multiscale_data import MultiScaleData
 
 from napari_unetseg.config import (
@@ -15,19 +15,19 @@ from napari_unetseg.config import (
 )
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
+from napari_unetseg.viewer.class_colormap import class_colormap, class_colors
 from napari_unetseg.viewer.contours import CONTOUR_LEVELS, ContourLayers
 from napari_unetseg.viewer.edit_window import EditWindow
-from napari_unetseg.viewer.image_layers import IMAGE, layer_place, make_image_layers
+from napari_unetseg.viewer.image_layers import IMAGE, image_options, layer_place
 from napari_unetseg.viewer.label_layers import (
     BACKGROUND,
     OPACITY,
     OTHERS,
     PREDICTION,
     LabelLayers,
-    class_colormap,
-    class_colors,
 )
 from napari_unetseg.viewer.pyramids import cached_levels, lazy_views
+from napari_unetseg.viewer.shown_levels import shown_levels
 from napari_unetseg.viewer.visible_box import hidden_axis
 
 if TYPE_CHECKING:
@@ -69,6 +69,13 @@ class ProjectLayers:
         self.place = layer_place(project.volume)
         self.cache = ChunkCache()
         self._maps: list[list[CachedArray]] = []
+        levels, self._overview = shown_levels(project.volume, self.cache)
+        self.images = [
+            Image(data, **options)
+            for data, options in image_options(project.volume, levels)
+        ]
+        if self._overview is not None:
+            self._overview.changed.connect(self._show_images)
         self.labels = LabelLayers(project, session.annotator, self.place, self.cache)
         self.window = EditWindow(
             viewer,
@@ -97,15 +104,9 @@ class ProjectLayers:
         )
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers that are there from the beginning, lowest first."""
-        return [
-            *make_image_layers(self.project.volume, self.cache),
-            self.labels.prediction,
-            self.labels.background,
-            *([self.labels.others] if self.labels.has_others else []),
-            self.window.layer,
-        ]
+    def has_overview(self) -> bool:
+        """Whether the image is seen from afar only after some reading."""
+        return self._overview is not None
 
     def map_levels(self, store: PredictionStore | None) -> dict[str, MultiScaleData]:
         """Return the pyramids of the uncertainty maps by the names of their layers."""
@@ -162,10 +163,16 @@ class ProjectLayers:
         self.labels.predicted(box)
         self.contours.update()
 
+    def _show_images(self) -> None:
+        for layer in self.images:
+            layer.refresh(extent=False)
+
     def close(self) -> None:
         """Let go of the session and of what is kept in memory."""
         self.window.close()
         self.contours.close()
+        if self._overview is not None:
+            self._overview.close()
         self.cache.clear()
 
 

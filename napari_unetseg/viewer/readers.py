@@ -14,10 +14,13 @@ from napari_unetseg.errors import UnetsegError
 from napari_unetseg.viewer.chunk_cache import ChunkCache
 from napari_unetseg.viewer.image_layers import image_options, layer_place
 from napari_unetseg.viewer.launch import main_widget
-from napari_unetseg.viewer.pyramids import cached_levels, lazy_views
+from napari_unetseg.viewer.overview import Overview
+from napari_unetseg.viewer.pyramids import lazy_views
+from napari_unetseg.viewer.shown_levels import shown_levels
 
 LayerData = tuple[Any, ...]
 Reader = Callable[[str | Sequence[str]], list[LayerData]]
+_OVERVIEW = "napari-unetseg: overview"
 NOTHING_TO_ADD: list[LayerData] = [(None,)]
 
 
@@ -48,13 +51,18 @@ def _read_volume(path: str | Sequence[str]) -> list[LayerData]:
     volume = Volume.open(str(path))
     if volume.info.is_labels:
         return [_labels(volume, volume.name)]
+    levels, overview = shown_levels(volume, ChunkCache())
     images = [
         (
-            levels,
-            {**options, "name": options["name"].replace("image", volume.name)},
+            data,
+            {
+                **options,
+                "name": options["name"].replace("image", volume.name),
+                "metadata": _followed(overview),
+            },
             "image",
         )
-        for levels, options in image_options(volume, ChunkCache())
+        for data, options in image_options(volume, levels)
     ]
     uri = volume.uri.rstrip("/")
     labels = [
@@ -65,6 +73,7 @@ def _read_volume(path: str | Sequence[str]) -> list[LayerData]:
 
 
 def _labels(volume: Volume, name: str) -> LayerData:
+    levels, overview = shown_levels(volume, ChunkCache())
     options = {
         **layer_place(volume),
         "name": name,
@@ -72,9 +81,21 @@ def _labels(volume: Volume, name: str) -> LayerData:
         "cache": False,
         "visible": False,
         "opacity": 0.5,
+        "metadata": _followed(overview),
     }
-    return (
-        lazy_views(cached_levels(volume.lazy_levels(), volume.factors, ChunkCache())),
-        options,
-        "labels",
-    )
+    return lazy_views(levels), options, "labels"
+
+
+def _followed(overview: Overview | None) -> dict[str, Overview]:
+    """Return metadata by which the layers of an overview are found and refreshed."""
+    if overview is None:
+        return {}
+    overview.changed.connect(lambda: _refresh(overview))
+    return {_OVERVIEW: overview}
+
+
+def _refresh(overview: Overview) -> None:
+    viewer = current_viewer()
+    for layer in () if viewer is None else viewer.layers:
+        if layer.metadata.get(_OVERVIEW) is overview:
+            layer.refresh(extent=False)

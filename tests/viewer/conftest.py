@@ -82,6 +82,7 @@ def layers(viewer: Viewer, session: Session) -> Iterator[SessionLayers]:
     from napari_unetseg.viewer.layers import SessionLayers
 
     layers = SessionLayers(viewer, session)
+    layers.settle()
     yield layers
     layers.close()
 
@@ -92,6 +93,7 @@ def dock(viewer: Viewer, session: Session) -> Iterator[MainWidget]:
     from napari_unetseg.viewer.main_widget import MainWidget
 
     dock = MainWidget(viewer, session)
+    dock.layers.settle()
     viewer.window.add_dock_widget(dock, name="dock", area="right")
     yield dock
     dock.close_parts()
