@@ -38,8 +38,8 @@ from benchmarks.dense_tasks import TASKS, Task
 from benchmarks.network_speed import speed
 from napari_unetseg.data.classes import default_classes
 from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx, zyx
-from napari_unetseg.models.backends.precision import is_fast
-from napari_unetseg.models.backends.torch import TorchPredictor
+from napari_unetseg.models.backends.torch import TorchRunner, has_fast_bf16
+from napari_unetseg.models.network_predictor import NetworkPredictor
 from napari_unetseg.models.planning import plan_network, plan_patch
 from napari_unetseg.models.registration import measure_halo
 from napari_unetseg.models.store import ModelCard
@@ -130,7 +130,7 @@ def train(network: UNet, task: Task, patch: Zyx, run: Run) -> int:
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * rate
         image, labels = batch(task, patch, rng)
-        with torch.autocast("cpu", torch.bfloat16, enabled=is_fast(CPU)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16(CPU)):
             output = network(image, deep=True)
         value = loss(output.consensus, labels)
         for depth, aux in enumerate(output.aux, start=1):
@@ -184,7 +184,7 @@ def loss(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels) + 1 - (2 * overlap / (total + 1)).mean()
 
 
-def as_predictor(network: UNet, task: Task, patch: Zyx) -> TorchPredictor:
+def as_predictor(network: UNet, task: Task, patch: Zyx) -> NetworkPredictor:
     """Return the network as the product would run it."""
     sample = task.test[0].image
     card = ModelCard(
@@ -194,11 +194,11 @@ def as_predictor(network: UNet, task: Task, patch: Zyx) -> TorchPredictor:
         halo=measure_halo(network, network.spec, sample=sample),
         patch=patch,
     )
-    return TorchPredictor(network, card)
+    return NetworkPredictor(TorchRunner(network), card)
 
 
 def tiled(
-    predictor: TorchPredictor, image: np.ndarray, block: Zyx
+    predictor: NetworkPredictor, image: np.ndarray, block: Zyx
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and probabilities of an image, block by block."""
     shape = zyx(image.shape[1:])
@@ -211,7 +211,7 @@ def tiled(
     return labels, probability
 
 
-def dice(predictor: TorchPredictor, task: Task) -> dict[str, float]:
+def dice(predictor: NetworkPredictor, task: Task) -> dict[str, float]:
     """Return Dice per class over all voxels of the test cases."""
     overlap = np.zeros(len(task.class_names))
     total = np.zeros(len(task.class_names))
@@ -226,7 +226,7 @@ def dice(predictor: TorchPredictor, task: Task) -> dict[str, float]:
     return dict(zip(task.class_names, scores.tolist(), strict=True))
 
 
-def seam(predictor: TorchPredictor, task: Task) -> dict[str, float]:
+def seam(predictor: NetworkPredictor, task: Task) -> dict[str, float]:
     """Compare small tiles with a single pass over a part of a test image."""
     image = task.test[0].image[:, :SEAM_EDGE, :SEAM_EDGE, :SEAM_EDGE]
     shape = zyx(image.shape[1:])

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_unetseg.geometry import Zyx
-from napari_unetseg.models.backends.precision import is_fast
-from napari_unetseg.models.backends.torch import fold_batch_norm
+from napari_unetseg.models.backends.torch import fold_batch_norm, has_fast_bf16
 from napari_unetseg.models.unet import UNet
 
 
@@ -32,7 +31,7 @@ def speed(network: UNet, patch: Zyx) -> dict[str, Any]:
             return n / best_time(lambda: twin(image))
 
     figures: dict[str, Any] = {"torch_fp32": in_torch(torch.float32)}
-    if is_fast(torch.device("cpu")):
+    if has_fast_bf16(torch.device("cpu")):
         figures["torch_bf16"] = in_torch(torch.bfloat16)
     return {"mvoxel_per_s": figures | openvino_speed(twin, image)}
 

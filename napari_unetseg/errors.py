@@ -174,6 +174,10 @@ class RunMismatchError(UnetsegError, ValueError):
     """The log belongs to a run with other inputs."""
 
 
+class BackendError(UnetsegError, RuntimeError):
+    """What should run a network is not there."""
+
+
 class MemoryBudgetError(UnetsegError, MemoryError):
     """The smallest possible block needs more memory than is allowed."""
 

@@ -145,6 +145,7 @@ def predict(
         "failed": summary.failed,
         "voxels": summary.voxels,
         "seconds": summary.seconds,
+        "backend": summary.backend,
     }
 
 

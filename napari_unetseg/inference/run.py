@@ -50,7 +50,7 @@ from napari_unetseg.inference.job import (
     open_store,
     plan_job,
 )
-from napari_unetseg.inference.process_block import read_block
+from napari_unetseg.inference.process_block import read_block, sample_of
 from napari_unetseg.models.predictor import Predictor, check_channels
 from napari_unetseg.models.store import read_card
 
@@ -78,6 +78,7 @@ class RunSummary:
     failed: int = 0
     voxels: int = 0
     seconds: float = 0.0
+    backend: str = ""
 
 
 def predict_job(
@@ -106,12 +107,14 @@ def predict_job(
     DiskFullError, ReadOnlyError
         If the predictions cannot be written; what was written stays.
     """
-    from napari_unetseg.models.backends.torch import TorchPredictor
+    from napari_unetseg.models.network_predictor import NetworkPredictor
 
     volume = Volume.open(job.volume_uri, time_point=job.time_point)
     card = read_card(job.model_dir)
     check_channels(card.version, expected=card.spec.in_channels, got=volume.n_channels)
-    predictor = TorchPredictor.load(job.model_dir, config=job.config)
+    predictor = NetworkPredictor.load(
+        job.model_dir, config=job.config, sample=sample_of(volume, job.normalisation)
+    )
     if not PredictionStore.exists(job.prediction_path):
         with explained_writing("the log of the run", job.log_path):
             job.log_path.unlink(missing_ok=True)  # of a prediction that was removed
@@ -129,6 +132,7 @@ def predict_job(
             predictor=predictor,
             store=open_store(job, volume, predictor, grid),
             log=log,
+            backend=predictor.backend,
             missing=job.config.missing_chunks,
             retry_failed=job.config.retry_failed,
             centre=None if job.config.box is None else job.config.box.centre,
@@ -152,6 +156,7 @@ def run_inference(
     retry_failed: bool = True,
     centre: Zyx | None = None,
     subject: str = "",
+    backend: str = "",
     on_event: OnEvent = ignore_event,
     is_cancelled: IsCancelled = never_cancelled,
 ) -> RunSummary:
@@ -164,8 +169,8 @@ def run_inference(
     ----------
     centre
         Blocks near to it come first; the middle of all blocks if None.
-    subject
-        What is predicted with, for the events.
+    subject, backend
+        What is predicted with, for the events and the summary.
 
     Raises
     ------
@@ -192,9 +197,8 @@ def run_inference(
         for progress in run:
             on_event(_event_of(progress, tally, log))
     stopped = is_cancelled() and tally.total < len(todo)
-    return tally.summary(
-        Outcome.CANCELLED if stopped else Outcome.DONE, time.monotonic() - started
-    )
+    outcome = Outcome.CANCELLED if stopped else Outcome.DONE
+    return tally.summary(outcome, time.monotonic() - started, backend)
 
 
 def known_blocks(log_path: Path | str, shape: Zyx) -> BlocksPlanned | None:
@@ -226,7 +230,7 @@ class _Tally:
         if state is BlockState.DONE:
             self._voxels += box.n_voxels
 
-    def summary(self, outcome: Outcome, seconds: float) -> RunSummary:
+    def summary(self, outcome: Outcome, seconds: float, backend: str) -> RunSummary:
         return RunSummary(
             outcome,
             done=self._counts[BlockState.DONE],
@@ -234,6 +238,7 @@ class _Tally:
             failed=self._counts[BlockState.FAILED],
             voxels=self._voxels,
             seconds=seconds,
+            backend=backend,
         )
 
 

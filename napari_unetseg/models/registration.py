@@ -162,7 +162,7 @@ class _Cut:
         shape = [max(ACROSS // s, 2) * s if s > 1 else 8 for s in self.spec.stride]
         shape[axis] = 2 * limit
         device = next(self.network.parameters()).device
-        image = _test_image(self.spec, zyx(shape), self.sample).to(device)
+        image = trial_image(self.spec, zyx(shape), self.sample).to(device)
         whole = probabilities(self.network, image)
         right = probabilities(self.network, image.narrow(axis + 2, limit, limit))
         left = probabilities(self.network, image.narrow(axis + 2, 0, limit))
@@ -190,7 +190,7 @@ def _profile(difference: Tensor, axis: int) -> Tensor:
     return difference.abs().amax(dim=others)
 
 
-def _test_image(spec: NetworkSpec, shape: Zyx, sample: np.ndarray | None) -> Tensor:
+def trial_image(spec: NetworkSpec, shape: Zyx, sample: np.ndarray | None) -> Tensor:
     """Return a sample of this shape, repeated until it is large enough, or noise.
 
     Repeated, not mirrored: a cut where the image is mirrored is hardly seen.

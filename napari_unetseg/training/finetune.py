@@ -32,8 +32,11 @@ from napari_unetseg.events import (
     never_cancelled,
 )
 from napari_unetseg.geometry import Zyx
-from napari_unetseg.models.backends.precision import is_fast
-from napari_unetseg.models.backends.torch import choose_device, use_threads
+from napari_unetseg.models.backends.torch import (
+    choose_device,
+    has_fast_bf16,
+    use_threads,
+)
 from napari_unetseg.models.planning import plan_network, plan_patch
 from napari_unetseg.models.registration import register_version
 from napari_unetseg.models.spec import NetworkSpec
@@ -161,7 +164,7 @@ class _Loop:
             lr=self._rate,
             weight_decay=WEIGHT_DECAY if self._parent is None else 0.0,
         )
-        self._in_16_bits = is_fast(self._device) and may_use_16_bits(
+        self._in_16_bits = has_fast_bf16(self._device) and may_use_16_bits(
             network.spec, patches.patch, self._device
         )
         self._held_out = patches.held_out_patches()

@@ -40,6 +40,10 @@ WORDS = {
     "cpu": "processor",
     "cuda": "NVIDIA GPU",
     "mps": "Apple GPU",
+    "torch-fp32": "PyTorch, 32 bit",
+    "torch-bf16": "PyTorch, 16 bit",
+    "openvino-fp32": "OpenVINO, 32 bit",
+    "openvino-bf16": "OpenVINO, 16 bit",
     "fail": "failed block",
     "fill": "empty space",
 }

@@ -1,216 +1,84 @@
-"""Prediction with torch on the processor, CUDA or Apple's GPU."""
+"""Networks run by torch: on the processor, CUDA or Apple's GPU."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Literal, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from napari_unetseg.config import (
-    MODEL_DISAGREEMENT,
-    RATER_DISAGREEMENT,
-    TOTAL_UNCERTAINTY,
-    Device,
-    PredictConfig,
-)
-from napari_unetseg.data.predictions import BlockPrediction
-from napari_unetseg.errors import CorruptModelError, MemoryBudgetError
-from napari_unetseg.geometry import Block, Zyx
-from napari_unetseg.models.backends.precision import Precision, choose_dtype
-from napari_unetseg.models.planning import activation_bytes, plan_patch
-from napari_unetseg.models.predictor import check_channels, map_names
-from napari_unetseg.models.sliding_window import blended
-from napari_unetseg.models.store import ModelCard, read_card, weights_path
-from napari_unetseg.models.uncertainty import MemberSums, Uncertainty, quantised
+from napari_unetseg.config import Device
+from napari_unetseg.geometry import Zyx
+from napari_unetseg.models.planning import activation_bytes
 from napari_unetseg.models.unet import UNet
-from napari_unetseg.models.weights import load_weights
 
-# Mirrored axes (of b c z y x) per number of passes; z is not mirrored because slices
-# of anisotropic stacks may well have a direction.
-_MIRRORS: dict[int, tuple[tuple[int, ...], ...]] = {
-    1: ((),),
-    2: ((), (4,)),
-    4: ((), (4,), (3,), (3, 4)),
-}
+_BF16_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
-class TorchPredictor:
-    """A network in evaluation mode, with the passes and maps that were asked for.
+class TorchRunner:
+    """A network run by torch.
 
     Parameters
     ----------
-    network, card
-        Network and card that belong together.
-    flips
-        Mirrored passes that are averaged.
+    network
+        Is put into evaluation mode and moved to the device.
     device
         A torch device, not ``"auto"``.
     dtype
-        What to compute in; sums and results are float32 in any case.
+        What to compute in; the answer is what comes out of the network.
     """
 
     def __init__(
         self,
         network: UNet,
-        card: ModelCard,
         *,
-        flips: Literal[1, 2, 4] = 1,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        spec = card.spec
-        self.card = card
-        self.halo: Zyx = card.halo
-        self.stride: Zyx = spec.stride
-        self.n_channels = spec.in_channels
-        self.class_names = card.class_names
-        self.rater_names = card.raters if spec.has_raters else ()
-        self.map_names = map_names(n_raters=spec.n_raters, n_members=flips)
-        self._mirrors = _MIRRORS[flips]
-        self._device = torch.device(device)
+        self.device = torch.device(device)
+        self.name = "torch-bf16" if dtype == torch.bfloat16 else "torch-fp32"
         self._dtype = dtype
-        self._network = network.eval().to(self._device)
+        self._network = Stacked(network).eval().to(self.device)
 
-    @classmethod
-    def load(
-        cls,
-        model_dir: Path | str,
-        *,
-        config: PredictConfig,
-        precision: Precision = "auto",
-    ) -> Self:
-        """Read a model version.
-
-        Parameters
-        ----------
-        model_dir
-            Folder with a card and weights.
-        config
-            Flips, device and threads.
-        precision
-            ``"auto"`` computes in bfloat16 where the hardware is made for it and no
-            probability changes by more than 0.02.
-
-        Raises
-        ------
-        ModelNotFoundError, CorruptModelError, UnsafeCheckpointError, ModelMismatchError
-            If the folder holds no model, or not one that can be trusted.
-        """
-        folder = Path(model_dir)
-        card = read_card(folder)
-        network = UNet(card.spec)
-        load_weights(network, weights_path(folder, card))
-        fold_batch_norm(network.eval())
-        use_threads(config.threads)
-        device = choose_device(config.device)
-        network = network.to(device)
-        dtype = choose_dtype(network, torch.device(device), precision)
-        return cls(network, card, flips=config.flips, device=device, dtype=dtype)
-
-    def predict(self, voxels: np.ndarray, block: Block) -> BlockPrediction:
-        """Predict a block from normalised float32 czyx voxels of its read box.
-
-        Raises
-        ------
-        ModelMismatchError
-            If the voxels have other channels than the model.
-        MemoryBudgetError
-            If the memory does not suffice.
-        CorruptModelError
-            If the network answers with values that are no numbers.
-        """
-        check_channels(self.card.version, expected=self.n_channels, got=voxels.shape[0])
-        if voxels.shape[1:] != block.read_box.shape:
-            raise ValueError(f"Voxels {voxels.shape[1:]} are not those of {block}.")
-        with torch.inference_mode(), _explained_memory(block):
-            image = torch.from_numpy(self._padded(voxels))[None].to(self._device)
-            consensus, doubt = self._average(image, block)
-            return self._prediction(consensus, doubt)
-
-    def bytes_for(self, read_shape: Zyx) -> int:
-        """Return an upper estimate of the memory of predicting one read box."""
-        spec = self.card.spec
-        padded = int(np.prod(spec.padded(read_shape)))
-        raters = max(1, len(self.rater_names))
-        # Sums and maps of all raters, a copy of each while it is added, the image
-        # before and after mirroring; cropped to the write box, so this is generous.
-        sums = 4 * padded * spec.n_channels_out * (2 + 3 * raters)
-        images = 3 * 4 * padded * spec.in_channels
-        shape = self._patch if not spec.is_tile_invariant else read_shape
-        return sums + images + activation_bytes(spec, shape)
-
-    @property
-    def _patch(self) -> Zyx:
-        spec = self.card.spec
-        return self.card.patch or plan_patch(spec, (10**6,) * 3)
-
-    def _padded(self, voxels: np.ndarray) -> np.ndarray:
-        """Repeat the last voxels until the sizes are whole strides."""
-        target = self.card.spec.padded(voxels.shape[1:])
-        extra = [(0, t - n) for t, n in zip(target, voxels.shape[1:], strict=True)]
-        padded = np.pad(voxels, [(0, 0), *extra], mode="edge")
-        return np.ascontiguousarray(padded, dtype=np.float32)
-
-    def _average(self, image: Tensor, block: Block) -> tuple[Tensor, Uncertainty]:
-        """Return mean consensus probabilities (class, z, y, x) and the maps."""
-        inner = (..., *block.inner.slices)
-        sums = MemberSums()
-        consensus: Tensor | None = None
-        for axes in self._mirrors:
-            logits = self._logits(image.flip(axes) if axes else image)
-            logits = logits.flip([axis + 1 for axis in axes]) if axes else logits
-            probability = torch.softmax(logits[inner][0].float(), dim=1)
-            first = probability[0]
-            consensus = first.clone() if consensus is None else consensus + first
-            sums.add(probability[1:] if self.rater_names else probability)
-        if consensus is None or not bool(torch.isfinite(consensus).all()):
-            raise CorruptModelError(
-                f"The network of model {self.card.version} answers with values that "
-                "are no numbers",
-                do="Choose another version, or train the model again.",
-            )
-        return consensus / sums.count, sums.result()
-
-    def _logits(self, image: Tensor) -> Tensor:
-        """Return logits (1, consensus and raters, class, z, y, x)."""
-        spec = self.card.spec
-        if spec.is_tile_invariant:
-            flat = self._stacked(image)
-        else:
-            flat = blended(self._stacked, image, self._patch, spec.stride)
-        return flat.reshape(1, -1, spec.n_channels_out, *flat.shape[2:])
-
-    def _stacked(self, image: Tensor) -> Tensor:
-        """Return consensus and rater logits as channels of one tensor."""
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return logits (1, heads x classes, z, y, x) of an image (1, c, z, y, x)."""
         with torch.autocast(
-            self._device.type, self._dtype, enabled=self._dtype != torch.float32
+            self.device.type, self._dtype, enabled=self._dtype != torch.float32
         ):
-            output = self._network(image)
+            logits: Tensor = self._network(image)
+        return logits
+
+    def activation_bytes(self, shape: Zyx) -> int:
+        """Return an upper estimate of the memory of one pass."""
+        return activation_bytes(self._network.network.spec, shape)
+
+
+class Stacked(nn.Module):
+    """A network whose consensus and rater logits are channels of one tensor."""
+
+    def __init__(self, network: UNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits, the consensus first, then one rater after the other."""
+        output = self.network(image)
         if output.raters is None:
             consensus: Tensor = output.consensus
             return consensus
         return torch.cat([output.consensus, output.raters.flatten(1, 2)], dim=1)
 
-    def _prediction(self, consensus: Tensor, doubt: Uncertainty) -> BlockPrediction:
-        maps = {
-            RATER_DISAGREEMENT: doubt.rater,
-            MODEL_DISAGREEMENT: doubt.model,
-            TOTAL_UNCERTAINTY: doubt.total,
-        }
-        raters = doubt.by_rater.argmax(dim=1) if self.rater_names else None
-        return BlockPrediction(
-            labels=_bytes(consensus.argmax(dim=0)),
-            probability=_bytes(quantised(consensus[1:])),
-            maps={name: _bytes(quantised(maps[name])) for name in self.map_names},
-            rater_labels=None if raters is None else _bytes(raters),
-        )
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed by the hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    # Without these instructions the conversion costs what the arithmetic gains.
+    probes = (getattr(torch.cpu, name, None) for name in _BF16_PROBES)
+    return any(probe() for probe in probes if probe is not None)
 
 
 def fold_batch_norm(network: nn.Module) -> None:
@@ -248,24 +116,3 @@ def use_threads(threads: int) -> None:
     else:
         cores = os.cpu_count() or 1
     torch.set_num_threads(threads or max(min(2, cores), cores - 1))
-
-
-def _bytes(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.to(torch.uint8).cpu().numpy()
-    return array
-
-
-@contextmanager
-def _explained_memory(block: Block) -> Iterator[None]:
-    """Turn torch's out-of-memory errors into a sentence."""
-    try:
-        yield
-    except RuntimeError as error:
-        text = str(error)
-        is_memory = isinstance(error, torch.OutOfMemoryError) or "can't alloc" in text
-        if not is_memory:
-            raise
-        raise MemoryBudgetError(
-            f"The memory does not suffice for a block of {block.read_box.shape} voxels",
-            do="Choose a smaller block, or allow less memory.",
-        ) from error

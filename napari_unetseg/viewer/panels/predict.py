@@ -34,8 +34,8 @@ _TIPS = {
     BOX: "Predict the box.",
     WHOLE: "Predict the whole volume; blocks that are done are not done again.",
 }
-_FIELDS = ("flips", "device", "threads", "memory_gb", "block", "missing_chunks",
-           "retry_failed")  # fmt: skip
+_FIELDS = ("flips", "device", "backend", "threads", "memory_gb", "block",
+           "missing_chunks", "retry_failed")  # fmt: skip
 _NOT_IN_VIEW = "The volume is not in view. Move it into view, then predict."
 _STOP_TIP = "Stop predicting. Finished blocks stay, and are not done again."
 

@@ -18,31 +18,28 @@ from napari_unetseg.errors import (
     ModelMismatchError,
 )
 from napari_unetseg.geometry import Block, BlockGrid, Box
-from napari_unetseg.models.backends.precision import (
-    TOLERANCE,
-    bf16_difference,
-    choose_dtype,
-)
+from napari_unetseg.models.backends.choice import MOST_CHANGED
 from napari_unetseg.models.backends.torch import (
-    TorchPredictor,
+    TorchRunner,
     choose_device,
     fold_batch_norm,
     use_threads,
 )
+from napari_unetseg.models.network_predictor import NetworkPredictor
 from napari_unetseg.models.predictor import map_names
 from napari_unetseg.models.registration import receptive_radius, register_version
 from napari_unetseg.models.store import ModelCard, ModelStore
 from napari_unetseg.models.unet import UNet
 
 Make = Callable[..., UNet]
-MakePredictor = Callable[..., TorchPredictor]
+MakePredictor = Callable[..., NetworkPredictor]
 
 CONFIG = PredictConfig(threads=1, device="cpu")
 
 
 @pytest.fixture
 def make_predictor(make_network: Make) -> MakePredictor:
-    def make(flips: Any = 1, halo: Any = None, **changes: Any) -> TorchPredictor:
+    def make(flips: Any = 1, halo: Any = None, **changes: Any) -> NetworkPredictor:
         network = make_network(**changes)
         card = ModelCard(
             version="v1",
@@ -51,7 +48,7 @@ def make_predictor(make_network: Make) -> MakePredictor:
             raters=("Ana", "Bo")[: network.spec.n_raters],
             halo=halo or receptive_radius(network.spec),
         )
-        return TorchPredictor(network, card, flips=flips)
+        return NetworkPredictor(TorchRunner(network), card, flips=flips)
 
     return make
 
@@ -161,7 +158,9 @@ def test_voxels_of_another_box_are_refused(make_predictor: MakePredictor) -> Non
 
 def test_a_network_that_diverged_is_refused(make_predictor: MakePredictor) -> None:
     predictor = make_predictor()
-    torch.nn.init.constant_(predictor._network.heads.consensus.bias, float("nan"))
+    torch.nn.init.constant_(
+        predictor._runner._network.network.heads.consensus.bias, float("nan")
+    )
     with pytest.raises(CorruptModelError, match="answers with values that are no num"):
         predictor.predict(noise(1, 4, 4, 4), whole_block((4, 4, 4)))
 
@@ -178,10 +177,10 @@ def test_too_little_memory_is_explained(
 ) -> None:
     predictor = make_predictor()
 
-    def fail(image: object) -> None:
+    def fail(runner: object, image: object) -> None:
         raise error
 
-    monkeypatch.setattr(predictor, "_network", fail)
+    monkeypatch.setattr(TorchRunner, "__call__", fail)
     with pytest.raises(MemoryBudgetError, match="Choose a smaller block"):
         predictor.predict(noise(1, 4, 4, 4), whole_block((4, 4, 4)))
 
@@ -197,14 +196,13 @@ def test_a_registered_model_is_loaded_with_its_halo(
         classes=default_classes(["cell", "fibre"]),
         raters=["Ana", "Bo"],
     )
-    predictor = TorchPredictor.load(
-        store.dir("v1"), config=CONFIG.replace(flips=4), precision="fp32"
-    )
+    config = CONFIG.replace(flips=4, backend="torch-fp32")
+    predictor = NetworkPredictor.load(store.dir("v1"), config=config)
     assert (predictor.halo, predictor.stride) == (card.halo, (4, 4, 4))
     assert predictor.n_channels == 1
     assert predictor.class_names == ("cell", "fibre")
     assert predictor.rater_names == ("Ana", "Bo")
-    fresh = TorchPredictor(network, card, flips=4)
+    fresh = NetworkPredictor(TorchRunner(network), card, flips=4)
     volume, block = noise(1, 8, 8, 8), whole_block((8, 8, 8))
     loaded, expected = predictor.predict(volume, block), fresh.predict(volume, block)
     difference = loaded.probability.astype(int) - expected.probability
@@ -222,23 +220,6 @@ def test_folding_changes_no_answer(make_network: Make) -> None:
     assert len(norms) == 1  # after the stem, which has no sequence to fold
 
 
-def test_bfloat16_is_chosen_only_where_it_changes_little(
-    make_network: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cpu = torch.device("cpu")
-    network = make_network()
-    assert choose_dtype(network, cpu, "fp32") == torch.float32
-    assert choose_dtype(network, cpu, "bf16") == torch.bfloat16
-    name = "napari_unetseg.models.backends.precision.is_fast"
-    monkeypatch.setattr(name, lambda device: False)
-    assert choose_dtype(network, cpu, "auto") == torch.float32
-    monkeypatch.setattr(name, lambda device: True)
-    assert bf16_difference(network, cpu) <= TOLERANCE
-    assert choose_dtype(network, cpu, "auto") == torch.bfloat16
-    network.heads.consensus.weight.data *= 300
-    assert choose_dtype(network, cpu, "auto") == torch.float32
-
-
 def test_predictions_in_bfloat16_are_close(make_network: Make) -> None:
     network = make_network(stem="patch")
     card = ModelCard(
@@ -246,10 +227,12 @@ def test_predictions_in_bfloat16_are_close(make_network: Make) -> None:
     )
     volume, block = noise(1, 8, 8, 8), whole_block((8, 8, 8))
     exact, rough = (
-        TorchPredictor(network, card, dtype=dtype).predict(volume, block).probability
+        NetworkPredictor(TorchRunner(network, dtype=dtype), card)
+        .predict(volume, block)
+        .probability
         for dtype in (torch.float32, torch.bfloat16)
     )
-    assert np.abs(exact.astype(int) - rough).max() <= 255 * TOLERANCE + 1
+    assert np.abs(exact.astype(int) - rough).max() <= 255 * MOST_CHANGED + 1
 
 
 def test_threads_and_device_are_taken_from_the_config() -> None:
@@ -268,7 +251,8 @@ import numpy as np, torch
 torch.set_num_threads(1)
 from napari_unetseg.data.classes import default_classes
 from napari_unetseg.geometry import Block, Box
-from napari_unetseg.models.backends.torch import TorchPredictor
+from napari_unetseg.models.backends.torch import TorchRunner
+from napari_unetseg.models.network_predictor import NetworkPredictor
 from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.store import ModelCard
 from napari_unetseg.models.unet import UNet
@@ -285,7 +269,7 @@ spec = plan_network(voxel_size=(1, 1, 1), shape=(99, 99, 99), n_classes=2,
                     n_raters=raters, preset="S", trunk=trunk)
 card = ModelCard(version="v1", spec=spec, classes=default_classes(["a", "b"]),
                  raters=("A", "B", "C")[:raters])
-predictor = TorchPredictor(UNet(spec), card, flips=2)
+predictor = NetworkPredictor(TorchRunner(UNet(spec)), card, flips=2)
 small = predict(16)
 large = predict(80)
 print(large - small, predictor.bytes_for((80, 80, 80)))

@@ -1,0 +1,37 @@
+"""The seam between a predictor and an engine: one image in, its logits out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from napari_unetseg.geometry import Zyx
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Runner(Protocol):
+    """Whatever runs a network.
+
+    Attributes
+    ----------
+    name
+        Engine and precision, e.g. ``"openvino-bf16"``.
+    device
+        Where images go and logits come from.
+    """
+
+    name: str
+    device: torch.device
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return logits (1, heads x classes, z, y, x) of an image (1, c, z, y, x).
+
+        The consensus comes first, then one rater after the other.
+        """
+        ...
+
+    def activation_bytes(self, shape: Zyx) -> int:
+        """Return an upper estimate of the memory of one pass over such an image."""
+        ...

@@ -1,0 +1,207 @@
+"""A network in evaluation mode, with the passes and maps that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_unetseg.config import (
+    MODEL_DISAGREEMENT,
+    RATER_DISAGREEMENT,
+    TOTAL_UNCERTAINTY,
+    PredictConfig,
+)
+from napari_unetseg.data.predictions import BlockPrediction
+from napari_unetseg.errors import CorruptModelError, MemoryBudgetError
+from napari_unetseg.geometry import Block, Zyx
+from napari_unetseg.models.backends.choice import choose_runner
+from napari_unetseg.models.backends.runner import Runner
+from napari_unetseg.models.planning import plan_patch
+from napari_unetseg.models.predictor import check_channels, map_names
+from napari_unetseg.models.sliding_window import blended
+from napari_unetseg.models.store import ModelCard, read_card
+from napari_unetseg.models.uncertainty import MemberSums, Uncertainty, quantised
+
+# Mirrored axes (of b c z y x) per number of passes; z is not mirrored because slices
+# of anisotropic stacks may well have a direction.
+_MIRRORS: dict[int, tuple[tuple[int, ...], ...]] = {
+    1: ((),),
+    2: ((), (4,)),
+    4: ((), (4,), (3,), (3, 4)),
+}
+
+
+class NetworkPredictor:
+    """Predicts blocks with a network, whatever engine runs it.
+
+    Parameters
+    ----------
+    runner, card
+        What runs the network, and the card that belongs to it.
+    flips
+        Mirrored passes that are averaged.
+    """
+
+    def __init__(
+        self, runner: Runner, card: ModelCard, *, flips: Literal[1, 2, 4] = 1
+    ) -> None:
+        spec = card.spec
+        self.card = card
+        self.halo: Zyx = card.halo
+        self.stride: Zyx = spec.stride
+        self.n_channels = spec.in_channels
+        self.class_names = card.class_names
+        self.rater_names = card.raters if spec.has_raters else ()
+        self.map_names = map_names(n_raters=spec.n_raters, n_members=flips)
+        self._mirrors = _MIRRORS[flips]
+        self._runner = runner
+
+    @classmethod
+    def load(
+        cls,
+        model_dir: Path | str,
+        *,
+        config: PredictConfig,
+        sample: np.ndarray | None = None,
+    ) -> Self:
+        """Read a model version.
+
+        Parameters
+        ----------
+        model_dir
+            Folder with a card and weights.
+        config
+            Flips, backend, device and threads.
+        sample
+            Normalised voxels czyx on which backends are compared.
+
+        Raises
+        ------
+        ModelNotFoundError, CorruptModelError, UnsafeCheckpointError, ModelMismatchError
+            If the folder holds no model, or not one that can be trusted.
+        BackendError
+            If the backend that was chosen is not there.
+        """
+        folder = Path(model_dir)
+        card = read_card(folder)
+        runner = choose_runner(folder, card, config=config, sample=sample)
+        return cls(runner, card, flips=config.flips)
+
+    @property
+    def backend(self) -> str:
+        """The name of what runs the network."""
+        return self._runner.name
+
+    def predict(self, voxels: np.ndarray, block: Block) -> BlockPrediction:
+        """Predict a block from normalised float32 czyx voxels of its read box.
+
+        Raises
+        ------
+        ModelMismatchError
+            If the voxels have other channels than the model.
+        MemoryBudgetError
+            If the memory does not suffice.
+        CorruptModelError
+            If the network answers with values that are no numbers.
+        """
+        check_channels(self.card.version, expected=self.n_channels, got=voxels.shape[0])
+        if voxels.shape[1:] != block.read_box.shape:
+            raise ValueError(f"Voxels {voxels.shape[1:]} are not those of {block}.")
+        with torch.inference_mode(), _explained_memory(block):
+            image = torch.from_numpy(self._padded(voxels))[None].to(self._runner.device)
+            consensus, doubt = self._average(image, block)
+            return self._prediction(consensus, doubt)
+
+    def bytes_for(self, read_shape: Zyx) -> int:
+        """Return an upper estimate of the memory of predicting one read box."""
+        spec = self.card.spec
+        padded = int(np.prod(spec.padded(read_shape)))
+        raters = max(1, len(self.rater_names))
+        # Sums and maps of all raters, a copy of each while it is added, the image
+        # before and after mirroring; cropped to the write box, so this is generous.
+        sums = 4 * padded * spec.n_channels_out * (2 + 3 * raters)
+        images = 3 * 4 * padded * spec.in_channels
+        shape = self._patch if not spec.is_tile_invariant else read_shape
+        return sums + images + self._runner.activation_bytes(shape)
+
+    @property
+    def _patch(self) -> Zyx:
+        spec = self.card.spec
+        return self.card.patch or plan_patch(spec, (10**6,) * 3)
+
+    def _padded(self, voxels: np.ndarray) -> np.ndarray:
+        """Repeat the last voxels until the sizes are whole strides."""
+        target = self.card.spec.padded(voxels.shape[1:])
+        extra = [(0, t - n) for t, n in zip(target, voxels.shape[1:], strict=True)]
+        padded = np.pad(voxels, [(0, 0), *extra], mode="edge")
+        return np.ascontiguousarray(padded, dtype=np.float32)
+
+    def _average(self, image: Tensor, block: Block) -> tuple[Tensor, Uncertainty]:
+        """Return mean consensus probabilities (class, z, y, x) and the maps."""
+        inner = (..., *block.inner.slices)
+        sums = MemberSums()
+        consensus: Tensor | None = None
+        for axes in self._mirrors:
+            logits = self._logits(image.flip(axes) if axes else image)
+            logits = logits.flip([axis + 1 for axis in axes]) if axes else logits
+            probability = torch.softmax(logits[inner][0].float(), dim=1)
+            first = probability[0]
+            consensus = first.clone() if consensus is None else consensus + first
+            sums.add(probability[1:] if self.rater_names else probability)
+        if consensus is None or not bool(torch.isfinite(consensus).all()):
+            raise CorruptModelError(
+                f"The network of model {self.card.version} answers with values that "
+                "are no numbers",
+                do="Choose another version, or train the model again.",
+            )
+        return consensus / sums.count, sums.result()
+
+    def _logits(self, image: Tensor) -> Tensor:
+        """Return logits (1, consensus and raters, class, z, y, x)."""
+        spec = self.card.spec
+        if spec.is_tile_invariant:
+            flat = self._runner(image)
+        else:
+            flat = blended(self._runner, image, self._patch, spec.stride)
+        return flat.reshape(1, -1, spec.n_channels_out, *flat.shape[2:])
+
+    def _prediction(self, consensus: Tensor, doubt: Uncertainty) -> BlockPrediction:
+        maps = {
+            RATER_DISAGREEMENT: doubt.rater,
+            MODEL_DISAGREEMENT: doubt.model,
+            TOTAL_UNCERTAINTY: doubt.total,
+        }
+        raters = doubt.by_rater.argmax(dim=1) if self.rater_names else None
+        return BlockPrediction(
+            labels=_bytes(consensus.argmax(dim=0)),
+            probability=_bytes(quantised(consensus[1:])),
+            maps={name: _bytes(quantised(maps[name])) for name in self.map_names},
+            rater_labels=None if raters is None else _bytes(raters),
+        )
+
+
+def _bytes(tensor: Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.to(torch.uint8).cpu().numpy()
+    return array
+
+
+@contextmanager
+def _explained_memory(block: Block) -> Iterator[None]:
+    """Turn torch's out-of-memory errors into a sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        is_memory = isinstance(error, torch.OutOfMemoryError) or "can't alloc" in text
+        if not is_memory:
+            raise
+        raise MemoryBudgetError(
+            f"The memory does not suffice for a block of {block.read_box.shape} voxels",
+            do="Choose a smaller block, or allow less memory.",
+        ) from error

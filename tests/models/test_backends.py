@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from napari_unetseg.config import Backend, PredictConfig
+from napari_unetseg.data.classes import default_classes
+from napari_unetseg.errors import BackendError
+from napari_unetseg.geometry import Block, Box, zyx
+from napari_unetseg.models.backends import choice, openvino
+from napari_unetseg.models.backends.choice import (
+    LEAST_DICE,
+    MOST_CHANGED,
+    Runners,
+    Trial,
+    choose_runner,
+    compare,
+    likeness,
+)
+from napari_unetseg.models.backends.kept import cache_folder
+from napari_unetseg.models.backends.torch import TorchRunner
+from napari_unetseg.models.network_predictor import NetworkPredictor
+from napari_unetseg.models.registration import register_version
+from napari_unetseg.models.store import ModelCard, ModelStore
+from napari_unetseg.models.unet import UNet
+
+Make = Callable[..., UNet]
+
+needs_openvino = pytest.mark.skipif(
+    not openvino.is_available(), reason="OpenVINO is not installed"
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own for each test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return cache_folder()
+
+
+@pytest.fixture
+def model(make_network: Make, tmp_path: Path) -> tuple[Path, ModelCard]:
+    store = ModelStore(tmp_path / "models")
+    card = register_version(
+        store,
+        make_network(stem="patch", n_raters=2),
+        classes=default_classes(["cell", "fibre"]),
+        raters=["Ana", "Bo"],
+    )
+    return store.dir(card.version), card
+
+
+def image_for(network: UNet, *cells: int) -> Tensor:
+    sides = [n * s for n, s in zip(cells, network.spec.stride, strict=True)]
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(1, network.spec.in_channels, *sides, generator=generator)
+
+
+@needs_openvino
+@pytest.mark.parametrize("block", ["plain", "residual", "convnext"])
+@pytest.mark.parametrize("stem", ["patch", "conv"])
+@pytest.mark.parametrize("n_raters", [0, 2])
+def test_openvino_answers_as_torch_does_at_every_size(
+    make_network: Make, block: str, stem: str, n_raters: int
+) -> None:
+    parts = dict.fromkeys(("enc", "dec", "bottleneck"), block)
+    network = make_network(**parts, stem=stem, n_raters=n_raters).eval()
+    runners = Runners(network, "cpu")
+    torch_runner, runner = runners.make("torch-fp32"), runners.make("openvino-fp32")
+    for cells in ((1, 2, 2), (2, 3, 3), (1, 1, 1), (1, 3, 1), (2, 3, 3)):
+        image = image_for(network, *cells)
+        with torch.inference_mode():
+            expected, got = torch_runner(image), runner(image)
+        torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4)
+
+
+@needs_openvino
+def test_an_answer_is_not_overwritten_by_the_next(make_network: Make) -> None:
+    network = make_network().eval()
+    runner = Runners(network, "cpu").make("openvino-fp32")
+    image = image_for(network, 1, 2, 2)
+    first = runner(image)
+    kept = first.clone()
+    runner(image + 1)
+    assert torch.equal(first, kept)
+
+
+@needs_openvino
+def test_tiles_equal_the_single_pass_in_openvino(make_network: Make) -> None:
+    network = make_network(stem="patch").eval()
+    card = ModelCard(
+        version="v1",
+        spec=network.spec,
+        classes=default_classes(["a", "b"]),
+        halo=zyx(8 * s for s in network.spec.stride),
+    )
+    predictor = NetworkPredictor(Runners(network, "cpu").make("openvino-fp32"), card)
+    side = 24 * network.spec.stride[2]
+    box = Box.whole((network.spec.stride[0], network.spec.stride[1], side))
+    voxels = np.random.default_rng(0).normal(size=(1, *box.shape)).astype(np.float32)
+    whole = predictor.predict(voxels, Block(0, box, box)).probability
+    middle = side // 2
+    write = Box((0, 0, middle), box.stop)
+    start = middle - card.halo[2]
+    read = Box((0, 0, start), box.stop)
+    tile = predictor.predict(voxels[..., start:], Block(1, write, read)).probability
+    assert np.abs(whole[..., middle:].astype(int) - tile).max() <= 1
+
+
+@needs_openvino
+def test_the_converted_model_is_kept_and_read_again(
+    model: tuple[Path, ModelCard], cache: Path
+) -> None:
+    folder, card = model
+    config = PredictConfig(backend="openvino-fp32", device="cpu", threads=1)
+    first = choose_runner(folder, card, config=config)
+    (kept,) = (cache / "openvino").glob("*.xml")
+    before = kept.stat().st_mtime_ns
+    second = choose_runner(folder, card, config=config)
+    assert kept.stat().st_mtime_ns == before
+    image = torch.ones(1, 1, *card.spec.stride)
+    torch.testing.assert_close(first(image), second(image))
+    kept.write_text("no model")
+    third = choose_runner(folder, card, config=config)
+    torch.testing.assert_close(first(image), third(image))
+
+
+@needs_openvino
+def test_models_work_where_nothing_can_be_kept(
+    model: tuple[Path, ModelCard], cache: Path
+) -> None:
+    cache.parent.mkdir(parents=True)
+    cache.write_text("in the way")
+    folder, card = model
+    config = PredictConfig(backend="openvino-fp32", device="cpu", threads=1)
+    runner = choose_runner(folder, card, config=config)
+    assert runner(torch.ones(1, 1, *card.spec.stride)).isfinite().all()
+
+
+def test_the_choice_is_measured_once_and_kept(
+    model: tuple[Path, ModelCard], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, card = model
+    config = PredictConfig(device="cpu", threads=1)
+    first = choose_runner(folder, card, config=config)
+    ((_, known),) = json.loads((cache / "backends.json").read_text()).items()
+    assert known["backend"] == first.name
+    assert set(known["trials"]) >= {"torch-fp32"}
+
+    def not_again(*_: object) -> None:
+        raise AssertionError("measured a second time")
+
+    monkeypatch.setattr(choice, "compare", not_again)
+    assert choose_runner(folder, card, config=config).name == first.name
+
+
+def test_the_fastest_of_those_that_answer_alike_is_chosen(
+    model: tuple[Path, ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, card = model
+    names: list[Backend] = ["torch-fp32", "torch-bf16"]
+    trials = {
+        "torch-fp32": Trial(1.0),
+        "torch-bf16": Trial(9.0, labels_dice=LEAST_DICE - 0.01),
+    }
+    monkeypatch.setattr(choice, "has_fast_bf16", lambda _device: True)
+    monkeypatch.setattr(choice, "compare", lambda *_: trials)
+    config = PredictConfig(device="cpu", threads=1)
+    assert choose_runner(folder, card, config=config).name == names[0]
+    trials["torch-bf16"] = Trial(9.0, changed_p999=MOST_CHANGED)
+    config = config.replace(threads=2)  # another machine, as it were
+    assert choose_runner(folder, card, config=config).name == names[1]
+
+
+def test_all_backends_of_the_machine_are_compared(make_network: Make) -> None:
+    network = make_network(stem="patch").eval()
+    runners = Runners(network, "cpu")
+    trials = compare(runners, image_for(network, 2, 4, 4))
+    assert tuple(trials) == runners.available
+    assert trials["torch-fp32"].is_equal
+    assert trials["torch-fp32"].changed_p999 == 0
+    assert all(trial.mvoxel_per_s > 0 for trial in trials.values())
+    if "openvino-fp32" in trials:
+        assert trials["openvino-fp32"].is_equal
+
+
+def test_likeness_by_hand() -> None:
+    exact = torch.zeros(1, 2, 1, 1, 4)
+    exact[:, 0], exact[:, 1] = 0.4, 0.6
+    other = exact.clone()
+    assert likeness(exact, other) == (1.0, 0.0)
+    other[0, :, 0, 0, 0] = torch.tensor([0.6, 0.4])
+    dice, changed = likeness(exact, other)
+    assert dice == pytest.approx(2 * 3 / 7)
+    assert changed == pytest.approx(0.2)
+    nothing = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1, 1)
+    assert likeness(nothing, nothing) == (1.0, 0.0)
+
+
+def test_a_backend_that_is_not_there_is_named_with_those_that_are(
+    model: tuple[Path, ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino, "is_available", lambda: False)
+    folder, card = model
+    config = PredictConfig(backend="openvino-bf16", device="cpu", threads=1)
+    with pytest.raises(BackendError, match=r"openvino-bf16 is not there.*torch-fp32"):
+        choose_runner(folder, card, config=config)
+
+
+def test_the_device_of_a_runner_is_where_images_go(make_network: Make) -> None:
+    runner = TorchRunner(make_network(), device="cpu")
+    assert (runner.name, runner.device.type) == ("torch-fp32", "cpu")
+
+
+def test_a_network_without_numbers_is_left_to_torch(
+    model: tuple[Path, ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = {"torch-fp32": Trial(1.0, 1.0, float("nan"))}
+    monkeypatch.setattr(choice, "compare", lambda *_: nothing)
+    config = PredictConfig(device="cpu", threads=1)
+    assert choose_runner(*model, config=config).name == "torch-fp32"
