@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ast
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,6 +144,25 @@ def test_models_work_where_nothing_can_be_kept(
     config = PredictConfig(backend="openvino-fp32", device="cpu", threads=1)
     runner = choose_runner(folder, card, config=config)
     assert runner(torch.ones(1, 1, *card.spec.stride)).isfinite().all()
+
+
+CONVERT = """
+import sys, torch
+from napari_unetseg.models.backends.openvino import converted
+from napari_unetseg.models.planning import plan_network
+from napari_unetseg.models.unet import UNet
+spec = plan_network(voxel_size=(1, 1, 1), shape=(32, 32, 32), n_classes=1, preset="S")
+converted(UNet(spec).eval())
+print([name for name, module in sys.modules.items() if "telemetry" in name and module])
+"""
+
+
+@needs_openvino
+def test_nobody_is_told_of_a_conversion() -> None:
+    command = [sys.executable, "-c", CONVERT]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+    loaded = ast.literal_eval(said.stdout)
+    assert not [name for name in loaded if name.startswith("openvino_telemetry")]
 
 
 def test_the_choice_is_measured_once_and_kept(

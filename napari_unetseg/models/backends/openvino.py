@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -80,8 +81,7 @@ class OpenVinoRunner:
         compiled as if there were no other, a fifth faster. Each compiled model keeps
         its memory, so there are never more than two.
         """
-        import openvino
-
+        openvino = _imported()
         size = (shape[2], shape[3], shape[4])
         if size == self._largest:
             return self._static  # type: ignore[no-any-return]
@@ -99,6 +99,18 @@ class OpenVinoRunner:
         return self._dynamic  # type: ignore[no-any-return]
 
 
+def _imported() -> Any:
+    """Return OpenVINO without its telemetry.
+
+    It would tell its maker of every conversion, and without a network the process
+    would not end for minutes. Nobody who opens a volume has agreed to that.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 def is_available() -> bool:
     """Whether OpenVINO is installed."""
     return importlib.util.find_spec("openvino") is not None
@@ -106,19 +118,13 @@ def is_available() -> bool:
 
 def has_bf16() -> bool:
     """Whether OpenVINO computes bfloat16 on this processor."""
-    import openvino
-
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = _imported().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "BF16" in capabilities
 
 
 def version() -> str:
     """Return the version of OpenVINO, "" without it."""
-    if not is_available():
-        return ""
-    import openvino
-
-    return str(openvino.__version__)
+    return str(_imported().__version__) if is_available() else ""
 
 
 def converted(network: UNet, kept: Path | None = None) -> Any:
@@ -131,8 +137,7 @@ def converted(network: UNet, kept: Path | None = None) -> Any:
     kept
         File (.xml) where the model is kept: read if it is there, else written.
     """
-    import openvino
-
+    openvino = _imported()
     if kept is not None and kept.exists():
         try:
             return openvino.Core().read_model(kept)
@@ -153,12 +158,10 @@ def converted(network: UNet, kept: Path | None = None) -> Any:
 
 def _keep(model: Any, path: Path) -> None:
     """Save a model as a whole or not at all; without it the next start is slower."""
-    import openvino
-
     partial = path.with_name(f"partial-{path.stem}.xml")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        openvino.save_model(model, partial, compress_to_fp16=False)
+        _imported().save_model(model, partial, compress_to_fp16=False)
         partial.with_suffix(".bin").replace(path.with_suffix(".bin"))
         partial.replace(path)
     except (OSError, RuntimeError) as error:
