@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def speed(network: UNet, patch: Zyx) -> dict[str, Any]:
         for runner in runners(twin):
             name = runner.name.replace("-", "_")
             difference = (runner(image).float() - expected).abs().max()
-            seconds = best_time(lambda runner=runner: runner(image))
+            seconds = best_time(partial(runner, image))
             figures[name] = image[0, 0].numel() / 1e6 / seconds
             figures[f"{name}_difference"] = float(difference / expected.std())
     return {"mvoxel_per_s": figures}

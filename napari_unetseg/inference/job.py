@@ -57,6 +57,7 @@ def plan_job(job: PredictJob, volume: Volume, predictor: Predictor) -> BlockGrid
         bytes_for=bytes_for,
         memory_bytes=memory // 2 if allowed is None else memory,
         wanted=job.config.block,
+        mvoxel_per_s=predictor.mvoxel_per_s,
     )
 
 

@@ -12,10 +12,16 @@ from napari_unetseg.errors import MemoryBudgetError
 from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
 
 COMFORTABLE_READ = 64 * 192 * 192
-"""Voxels of a read box that take a second or two: the window fills while one looks."""
+"""Voxels of a read box that are predicted in a second or two by any machine."""
+
+COMFORTABLE_S = 1.5
+"""Seconds of a pass over a read box: the window fills while one looks."""
 
 LARGEST_READ = 96 * 256 * 256
 """Voxels of a read box where a wide halo would waste most of a smaller one."""
+
+LARGEST_S = 4 * COMFORTABLE_S
+"""Seconds of a pass over such a box."""
 
 WASTEFUL = 1 / 3
 """A block of which less is kept than this may be larger than comfortable."""
@@ -83,6 +89,7 @@ def plan_grid(
     bytes_for: Callable[[Zyx], int],
     memory_bytes: int,
     wanted: Zyx | None = None,
+    mvoxel_per_s: float = 0.0,
 ) -> BlockGrid:
     """Return the grid with the block of whole chunks that wastes least on its halo.
 
@@ -96,6 +103,8 @@ def plan_grid(
         What may be used.
     wanted
         A block that somebody chose; rounded up to whole chunks.
+    mvoxel_per_s
+        Of one pass of the network; blocks are larger where it is fast.
 
     Raises
     ------
@@ -115,7 +124,7 @@ def plan_grid(
     smallest = grid(chunk)
     check_fits_memory(smallest, bytes_for, memory_bytes)
     best = smallest
-    for limit in (COMFORTABLE_READ, LARGEST_READ):
+    for limit in read_limits(mvoxel_per_s):
         fitting = (
             candidate
             for candidate in map(grid, _candidates(shape, chunk, limit))
@@ -126,6 +135,15 @@ def plan_grid(
         if _worth(best) >= WASTEFUL:
             break
     return best
+
+
+def read_limits(mvoxel_per_s: float) -> tuple[int, int]:
+    """Return the most voxels of a read box: comfortable, and with wide halos."""
+    per_s = int(1e6 * mvoxel_per_s)
+    return (
+        max(COMFORTABLE_READ, int(COMFORTABLE_S * per_s)),
+        max(LARGEST_READ, int(LARGEST_S * per_s)),
+    )
 
 
 def largest_read(grid: BlockGrid) -> Zyx:

@@ -46,10 +46,17 @@ class NetworkPredictor:
         What runs the network, and the card that belongs to it.
     flips
         Mirrored passes that are averaged.
+    mvoxel_per_s
+        Of one pass, 0 if nobody measured it.
     """
 
     def __init__(
-        self, runner: Runner, card: ModelCard, *, flips: Literal[1, 2, 4] = 1
+        self,
+        runner: Runner,
+        card: ModelCard,
+        *,
+        flips: Literal[1, 2, 4] = 1,
+        mvoxel_per_s: float = 0.0,
     ) -> None:
         spec = card.spec
         self.card = card
@@ -59,6 +66,7 @@ class NetworkPredictor:
         self.class_names = card.class_names
         self.rater_names = card.raters if spec.has_raters else ()
         self.map_names = map_names(n_raters=spec.n_raters, n_members=flips)
+        self.mvoxel_per_s = mvoxel_per_s
         self._mirrors = _MIRRORS[flips]
         self._runner = runner
 
@@ -90,8 +98,8 @@ class NetworkPredictor:
         """
         folder = Path(model_dir)
         card = read_card(folder)
-        runner = choose_runner(folder, card, config=config, sample=sample)
-        return cls(runner, card, flips=config.flips)
+        runner, speed = choose_runner(folder, card, config=config, sample=sample)
+        return cls(runner, card, flips=config.flips, mvoxel_per_s=speed)
 
     @property
     def backend(self) -> str:

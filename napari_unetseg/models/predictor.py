@@ -33,6 +33,8 @@ class Predictor(Protocol):
         Names of the foreground classes, and of the raters (fewer than two: none).
     map_names
         Maps that every prediction holds.
+    mvoxel_per_s
+        Of one pass of the network, 0 if nobody measured it.
     """
 
     halo: Zyx
@@ -41,6 +43,7 @@ class Predictor(Protocol):
     class_names: tuple[str, ...]
     rater_names: tuple[str, ...]
     map_names: tuple[str, ...]
+    mvoxel_per_s: float
 
     def predict(self, voxels: np.ndarray, block: Block) -> BlockPrediction:
         """Predict a block from normalised float32 czyx voxels of its read box."""

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow
 if TYPE_CHECKING:
     from napari import Viewer
 
+    from napari_unetseg.app.project import Project
     from napari_unetseg.viewer.main_widget import MainWidget
 
 DOCK_NAME = "U-Net segmentation"
@@ -39,22 +40,24 @@ def build_window(
     """Return a napari window with the dock in it."""
     viewer = napari.Viewer(title="napari-unetseg", show=show)
     window = main_widget(viewer)
-    window.session.project_changed.connect(
-        lambda _: QTimer.singleShot(_SETTLED_MS, _spare_what_is_there)
-    )
+    gc.collect()
+    window.session.project_changed.connect(_spare_what_is_open)
     if path is not None:
         window.session.open_path(path)
     return viewer, window
 
 
-def _spare_what_is_there() -> None:
-    """Take what is loaded and open now out of all later garbage collections.
+def _spare_what_is_open(project: Project | None) -> None:
+    """Take what is loaded and open out of all garbage collections until it closes.
 
     Each would look through it for a tenth of a second, in the middle of a stroke; and
     napari starts one for every layer that goes.
     """
-    gc.collect()
-    gc.freeze()
+    if project is None:
+        gc.unfreeze()
+        gc.collect()
+    else:
+        QTimer.singleShot(_SETTLED_MS, gc.freeze)
 
 
 def main_widget(viewer: Viewer) -> MainWidget:

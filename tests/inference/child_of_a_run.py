@@ -36,6 +36,7 @@ class PlusOne:
     class_names = ("cell", "fibre")
     rater_names = ("Ana", "Bo")
     map_names = ("total_uncertainty",)
+    mvoxel_per_s = 0.0
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds

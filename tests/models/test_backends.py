@@ -122,15 +122,16 @@ def test_the_converted_model_is_kept_and_read_again(
 ) -> None:
     folder, card = model
     config = PredictConfig(backend="openvino-fp32", device="cpu", threads=1)
-    first = choose_runner(folder, card, config=config)
+    first, speed = choose_runner(folder, card, config=config)
+    assert speed == 0
     (kept,) = (cache / "openvino").glob("*.xml")
     before = kept.stat().st_mtime_ns
-    second = choose_runner(folder, card, config=config)
+    second, _ = choose_runner(folder, card, config=config)
     assert kept.stat().st_mtime_ns == before
     image = torch.ones(1, 1, *card.spec.stride)
     torch.testing.assert_close(first(image), second(image))
     kept.write_text("no model")
-    third = choose_runner(folder, card, config=config)
+    third, _ = choose_runner(folder, card, config=config)
     torch.testing.assert_close(first(image), third(image))
 
 
@@ -142,7 +143,7 @@ def test_models_work_where_nothing_can_be_kept(
     cache.write_text("in the way")
     folder, card = model
     config = PredictConfig(backend="openvino-fp32", device="cpu", threads=1)
-    runner = choose_runner(folder, card, config=config)
+    runner, _ = choose_runner(folder, card, config=config)
     assert runner(torch.ones(1, 1, *card.spec.stride)).isfinite().all()
 
 
@@ -170,7 +171,7 @@ def test_the_choice_is_measured_once_and_kept(
 ) -> None:
     folder, card = model
     config = PredictConfig(device="cpu", threads=1)
-    first = choose_runner(folder, card, config=config)
+    first, speed = choose_runner(folder, card, config=config)
     ((_, known),) = json.loads((cache / "backends.json").read_text()).items()
     assert known["backend"] == first.name
     assert set(known["trials"]) >= {"torch-fp32"}
@@ -179,7 +180,9 @@ def test_the_choice_is_measured_once_and_kept(
         raise AssertionError("measured a second time")
 
     monkeypatch.setattr(choice, "compare", not_again)
-    assert choose_runner(folder, card, config=config).name == first.name
+    again, same = choose_runner(folder, card, config=config)
+    assert (again.name, same) == (first.name, speed)
+    assert speed > 0
 
 
 def test_the_fastest_of_those_that_answer_alike_is_chosen(
@@ -194,10 +197,10 @@ def test_the_fastest_of_those_that_answer_alike_is_chosen(
     monkeypatch.setattr(choice, "has_fast_bf16", lambda _device: True)
     monkeypatch.setattr(choice, "compare", lambda *_: trials)
     config = PredictConfig(device="cpu", threads=1)
-    assert choose_runner(folder, card, config=config).name == names[0]
+    assert choose_runner(folder, card, config=config)[0].name == names[0]
     trials["torch-bf16"] = Trial(9.0, changed_p999=MOST_CHANGED)
     config = config.replace(threads=2)  # another machine, as it were
-    assert choose_runner(folder, card, config=config).name == names[1]
+    assert choose_runner(folder, card, config=config)[0].name == names[1]
 
 
 def test_all_backends_of_the_machine_are_compared(make_network: Make) -> None:
@@ -246,4 +249,30 @@ def test_a_network_without_numbers_is_left_to_torch(
     nothing = {"torch-fp32": Trial(1.0, 1.0, float("nan"))}
     monkeypatch.setattr(choice, "compare", lambda *_: nothing)
     config = PredictConfig(device="cpu", threads=1)
-    assert choose_runner(*model, config=config).name == "torch-fp32"
+    assert choose_runner(*model, config=config)[0].name == "torch-fp32"
+
+
+CTRL_C = """
+import faulthandler, signal, threading, torch
+faulthandler.enable()
+from napari_unetseg.models.backends.choice import Runners
+from napari_unetseg.models.planning import plan_network
+from napari_unetseg.models.unet import UNet
+spec = plan_network(voxel_size=(1, 1, 1), shape=(32, 32, 32), n_classes=1, preset="S")
+made = [Runners(UNet(spec).eval(), "cpu").make("openvino-fp32")]
+made[0](torch.zeros(1, 1, *spec.stride))
+ended = threading.Thread(target=made.clear)
+ended.start()
+ended.join()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@needs_openvino
+def test_ctrl_c_is_heard_after_the_engine_was_used_up_in_a_thread() -> None:
+    command = [sys.executable, "-c", CTRL_C]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert said.stdout.strip() == "interrupted"
