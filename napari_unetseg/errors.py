@@ -26,6 +26,7 @@ Each leaf also inherits the builtin that a caller would expect, so that
     │   ├── CorruptModelError               weights and card do not belong together
     │   └── UnsafeCheckpointError           pickled: never loaded
     ├── RunMismatchError (ValueError)       a run log of other inputs: no resume
+    ├── BackendError (RuntimeError)         what should run a network is not there
     ├── MemoryBudgetError (MemoryError)     computed before starting
     ├── TrainingError (ValueError)          nothing to learn from
     ├── ExportError (ValueError)

@@ -179,7 +179,7 @@ def activation_bytes(spec: NetworkSpec, shape: Zyx) -> int:
     for level, width in enumerate(spec.widths):
         voxels = full // math.prod(spec.stride_at(level))
         floats += voxels * width
-        work.append(1.75 * voxels * (4 * width + _in_16(width) + _in_16(2 * width)))
+        work.append(2 * voxels * (4 * width + _in_16(width) + _in_16(2 * width)))
     if spec.stem == "patch":
         detail, head = spec.detail_width, spec.head_width
         floats += full * detail
