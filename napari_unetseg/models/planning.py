@@ -175,7 +175,7 @@ def activation_bytes(spec: NetworkSpec, shape: Zyx) -> int:
     padded = spec.padded(shape)
     full = math.prod(padded)
     floats = full * spec.in_channels
-    work = []
+    work: list[float] = []
     for level, width in enumerate(spec.widths):
         voxels = full // math.prod(spec.stride_at(level))
         floats += voxels * width
