@@ -255,6 +255,7 @@ def test_a_network_without_numbers_is_left_to_torch(
 CTRL_C = """
 import faulthandler, signal, threading, torch
 faulthandler.enable()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
 from napari_unetseg.models.backends.choice import Runners
 from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.unet import UNet
