@@ -176,7 +176,8 @@ class Overview:
     @property
     def is_busy(self) -> bool:
         """Whether something that is looked at is still missing."""
-        return self._is_reading or not self._done.empty()
+        has_more = any(self._wanted.values()) or not self._done.empty()
+        return self._is_reading or has_more
 
     def close(self) -> None:
         """Read nothing any more."""
@@ -191,15 +192,11 @@ class Overview:
         with self._lock:
             number = self.levels.index(level)
             self._wanted[number] = deque(map(tuple, tiles.tolist()))
-            start = not self._is_reading
-            self._is_reading = True
-        if start:
-            Thread(target=self._read_all, name="overview", daemon=True).start()
+        # Not at once: while a project opens, reading would take the time of the window.
         if not self._timer.isActive():
             self._timer.start()
 
     def _on_timer(self) -> None:
-        was_busy = self._is_reading
         n_filled = 0
         while True:
             try:
@@ -210,10 +207,19 @@ class Overview:
             with self._lock:
                 self._claimed.discard((number, index))
             n_filled += 1
-        if not was_busy and not n_filled:
-            self._timer.stop()
         if n_filled:
             self.changed.emit()
+        elif not self.is_busy:
+            self._timer.stop()
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Start the thread if there is something to read and none does."""
+        with self._lock:
+            start = any(self._wanted.values()) and not self._is_reading
+            self._is_reading |= start
+        if start:
+            Thread(target=self._read_all, name="overview", daemon=True).start()
 
     # --- on the thread that reads -------------------------------------------------
 
