@@ -27,12 +27,13 @@ from napari_unetseg.app.sample import DEFAULT_MODEL
 from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.classes import default_classes
 from napari_unetseg.data.normalisation import Normalisation
-from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
+from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.data.phantom import make_phantom
 from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx, zyx
-from napari_unetseg.inference.job import plan_job
+from napari_unetseg.inference.job import plan_blocks
 from napari_unetseg.inference.memory import largest_read
 from napari_unetseg.inference.run import PredictJob, RunSummary, predict_job
 from napari_unetseg.models.backends.choice import choose_runner, likeness
@@ -148,7 +149,7 @@ def ours(case: Case, folder: Path, threads: int) -> dict[str, Any]:
     # The choice of the backend is made once per model and machine, before.
     predictor = NetworkPredictor.load(case.model_dir, config=config, sample=case.image)
     volume = Volume.open(case.path)
-    grid = plan_job(job, volume, predictor)
+    grid = plan_blocks(job, volume, predictor)
     started = time.perf_counter()
     summary: RunSummary = predict_job(job)
     seconds = time.perf_counter() - started

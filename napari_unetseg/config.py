@@ -87,6 +87,16 @@ class PredictConfig(Config):
         description="A chunk that is not on disk: a failed block, or empty space.",
     )
     retry_failed: bool = Field(True, description="Try failed blocks again.")
+    workers: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0,
+        description="Processes on this machine that share the blocks; 0 takes them in "
+        "one, which is best unless there are many cores.",
+    )
+    scheduler: str | None = Field(
+        None,
+        description="Address of a dask scheduler (tcp://…) whose workers take the "
+        "blocks.",
+    )
 
 
 class TrainConfig(Config):

@@ -26,6 +26,8 @@ Each leaf also inherits the builtin that a caller would expect, so that
     │   ├── CorruptModelError               weights and card do not belong together
     │   └── UnsafeCheckpointError           pickled: never loaded
     ├── RunMismatchError (ValueError)       a run log of other inputs: no resume
+    ├── ClusterError (RuntimeError)         no scheduler, or no worker
+    │   └── WorkersDiedError                every worker that tried a block has died
     ├── BackendError (RuntimeError)         what should run a network is not there
     ├── MemoryBudgetError (MemoryError)     computed before starting
     ├── TrainingError (ValueError)          nothing to learn from
@@ -173,6 +175,14 @@ class UnsafeCheckpointError(ModelError):
 
 class RunMismatchError(UnetsegError, ValueError):
     """The log belongs to a run with other inputs."""
+
+
+class ClusterError(UnetsegError, RuntimeError):
+    """The cluster is not there, or was lost."""
+
+
+class WorkersDiedError(ClusterError):
+    """Every worker that tried a block has died."""
 
 
 class BackendError(UnetsegError, RuntimeError):

@@ -1,10 +1,11 @@
-"""Which chunks of an array are on disk, without ever listing them."""
+"""Chunks on disk: which there are, without ever listing them, and what was torn."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import zarr
@@ -81,3 +82,16 @@ def holds_any_chunk(array: zarr.Array[Any]) -> bool:
 def file_shape(array: zarr.Array[Any]) -> Sequence[int]:
     """Return what one file holds: a shard if there are any, else a chunk."""
     return array.shards or array.chunks
+
+
+def sweep_partial(folder: Path) -> int:
+    """Remove chunks that a killed process had not finished; return how many.
+
+    zarr writes beside the chunk and renames, so that none of them is in use.
+    """
+    n_removed = 0
+    for path in folder.rglob("*.partial"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
+            n_removed += 1
+    return n_removed

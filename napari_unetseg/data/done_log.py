@@ -6,6 +6,8 @@
     {"boot": "5ade…"}                     the computer, since it was last started
     {"block": 7, "state": "done"}         its voxels were written before
     {"block": 8, "state": "failed", "reason": "…"}
+    {"block": 9, "state": "done", "levels": 1}    on the finest level only
+    {"levels": "all"}                     all above are on all levels
     {"synced": true}                      all above has reached the disk
 
 That a chunk exists proves nothing: empty blocks write none, and a killed process may
@@ -44,6 +46,10 @@ class DoneLog:
     ----------
     states, reasons
         By index of the block; reasons for failed ones only.
+    finest_only
+        Blocks whose coarse levels have not been written since.
+    was_killed
+        Whether the run before did not end by itself.
     """
 
     def __init__(self, path: Path, fingerprint: dict[str, Any]) -> None:
@@ -51,6 +57,8 @@ class DoneLog:
         self.fingerprint: dict[str, Any] = _plain(fingerprint)
         self.states: dict[int, BlockState] = {}
         self.reasons: dict[int, str] = {}
+        self.finest_only: set[int] = set()
+        self.was_killed = False
         self._descriptor: int | None = None
         self._synced_at = time.monotonic()
         self._is_synced = True
@@ -85,6 +93,8 @@ class DoneLog:
             if content.fingerprint is not None:
                 _compare(content.fingerprint, log.fingerprint, allowed)
             log.states, log.reasons = content.states, content.reasons
+            log.finest_only = content.finest_only
+            log.was_killed = content.fingerprint is not None and not content.is_closed
             log.path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
             log._descriptor = os.open(log.path, flags, 0o644)
@@ -109,8 +119,20 @@ class DoneLog:
         content = _read(Path(path))
         return content.fingerprint, content.states, content.reasons
 
-    def record(self, index: int, state: BlockState, reason: str = "") -> None:
+    def record(
+        self,
+        index: int,
+        state: BlockState,
+        reason: str = "",
+        *,
+        finest_only: bool = False,
+    ) -> None:
         """Note how a block ended; its voxels have been written.
+
+        Parameters
+        ----------
+        finest_only
+            Whether its coarse levels are still to be written.
 
         Raises
         ------
@@ -118,8 +140,12 @@ class DoneLog:
             If it cannot be noted; the log stays as it was.
         """
         line: dict[str, Any] = {"block": index, "state": state.value}
+        if reason:
+            line["reason"] = reason
+        if finest_only and state is BlockState.DONE:
+            line["levels"] = 1
         with explained_writing(_WHAT, self.path):
-            self._append([line | ({"reason": reason} if reason else {})])
+            self._append([line])
             self._is_synced = False
             if time.monotonic() - self._synced_at > SYNC_EVERY_S:
                 self._sync()
@@ -127,6 +153,15 @@ class DoneLog:
         self.reasons.pop(index, None)
         if reason:
             self.reasons[index] = reason
+        if "levels" in line:
+            self.finest_only.add(index)
+
+    def record_all_levels(self) -> None:
+        """Note that the coarse levels of all blocks have been written."""
+        with explained_writing(_WHAT, self.path):
+            self._append([{"levels": "all"}])
+        self.finest_only.clear()
+        self._is_synced = False
 
     def reset(self, indices: Iterable[int]) -> None:
         """Note that blocks are to be done again."""
@@ -205,15 +240,20 @@ class _Content:
     reasons: dict[int, str] = field(default_factory=dict)
     n_bytes: int = 0
     unsynced: list[int] = field(default_factory=list)
+    finest_only: set[int] = field(default_factory=set)
+    is_closed: bool = False
     lost: list[int] = field(default_factory=list)
 
     def add(self, line: dict[str, Any]) -> None:
+        self.is_closed = "synced" in line
         if "fingerprint" in line:
             self.fingerprint = dict(line["fingerprint"])
         elif "boot" in line:
             self.boot = line["boot"]
         elif "synced" in line:
             self.unsynced.clear()
+        elif "block" not in line and line.get("levels") == "all":
+            self.finest_only.clear()
         else:
             self._add_block(int(line["block"]), BlockState(line["state"]), line)
 
@@ -224,6 +264,8 @@ class _Content:
             return
         self.states[index] = state
         self.unsynced.append(index)
+        if "levels" in line:
+            self.finest_only.add(index)
         if line.get("reason"):
             self.reasons[index] = str(line["reason"])
 

@@ -1,39 +1,32 @@
-"""Making OME-Zarr 0.5 images and filling their pyramids block by block.
+"""Making OME-Zarr 0.5 images.
 
-Reading the metadata stands in :mod:`napari_unetseg.data.ome_metadata`.
+Reading the metadata stands in :mod:`napari_unetseg.data.ome_metadata`, filling the
+levels in :mod:`napari_unetseg.data.pyramid_store`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, ZstdCodec
 
 from napari_unetseg.data.nodes import is_zarr, ome_of
 from napari_unetseg.data.ome_metadata import ImageInfo, Level, read_image
-from napari_unetseg.data.pyramid import (
-    downsample_labels,
-    downsample_mean,
-    level_factors,
-)
+from napari_unetseg.data.pyramid import level_factors
 from napari_unetseg.errors import explained_writing
-from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.geometry import Zyx, zyx
 
 __all__ = [
     "ImageInfo",
     "Level",
     "create_image",
-    "downsample_labels",
-    "downsample_mean",
     "is_zarr",
     "level_factors",
     "read_image",
     "register_labels",
-    "write_pyramid_block",
 ]
 
 Rgba = tuple[int, int, int, int]
@@ -125,46 +118,6 @@ def _about_values(
     if label_of is not None:
         about["image-label"] = _image_label(label_of, label_colors or {})
     return about
-
-
-def write_pyramid_block(group: zarr.Group, box: Box, data: np.ndarray) -> None:
-    """Write voxels into the finest level and what follows from them into all others.
-
-    Labels take the largest label of a cell, images the mean.
-
-    Parameters
-    ----------
-    group
-        An image made by :func:`create_image`.
-    box
-        Where, in voxels of the finest level; its start is a multiple of every level's
-        factor.
-    data
-        zyx or czyx, the shape of the box.
-    """
-    ome = ome_of(group)
-    reduce = downsample_labels if "image-label" in ome else downsample_mean
-    for path, factor in _level_steps(ome):
-        array = cast("zarr.Array[Any]", group[path])
-        if any(a % f for a, f in zip(box.start, factor, strict=True)):
-            raise ValueError(f"{box} does not start on whole cells of {factor}")
-        reduced = data if factor == (1, 1, 1) else reduce(data, factor)
-        start = zyx(a // f for a, f in zip(box.start, factor, strict=True))
-        stop = zyx(a + n for a, n in zip(start, reduced.shape[-3:], strict=True))
-        array[(..., *Box(start, stop).slices)] = reduced
-
-
-def _level_steps(ome: Mapping[str, Any]) -> list[tuple[str, Zyx]]:
-    """Return path and cumulative factor of each level.
-
-    From the scales: shapes are rounded up, so their quotient is no whole number.
-    """
-    datasets = ome["multiscales"][0]["datasets"]
-    scales = [d["coordinateTransformations"][0]["scale"][-3:] for d in datasets]
-    return [
-        (d["path"], zyx(round(b / a) for a, b in zip(scales[0], scale, strict=True)))
-        for d, scale in zip(datasets, scales, strict=True)
-    ]
 
 
 def register_labels(image_path: str | Path, name: str) -> None:

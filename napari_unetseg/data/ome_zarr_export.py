@@ -14,10 +14,10 @@ from napari_unetseg.data.nodes import ome_of, open_node
 from napari_unetseg.data.ome_zarr import (
     Rgba,
     create_image,
-    downsample_labels,
     level_factors,
     register_labels,
 )
+from napari_unetseg.data.pyramid import downsample_labels
 from napari_unetseg.data.steps import Steps
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import ExportError, ReadOnlyError, explained_writing

@@ -17,11 +17,8 @@ import numpy as np
 from scipy import ndimage
 
 from napari_unetseg.data.classes import default_classes
-from napari_unetseg.data.ome_zarr import (
-    create_image,
-    register_labels,
-    write_pyramid_block,
-)
+from napari_unetseg.data.ome_zarr import create_image, register_labels
+from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.geometry import Box, Zyx
 
 CLASS_NAMES = ("cell", "fibre")

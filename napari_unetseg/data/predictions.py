@@ -12,17 +12,18 @@
 
 Chunks of the finest level belong to one block. Cells of coarser levels do too, but
 chunks of these are shared: were they smaller instead, showing one slice of a coarse
-level would open thousands of files. So one thread writes, in any order of blocks; the
-result is the same, and writing a block twice changes nothing.
+level would open thousands of files. So either one thread writes, in any order of
+blocks, or many processes write the finest level, and the others follow by whole
+chunks. The result is the same, and writing a block twice changes nothing.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
 import zarr
@@ -30,17 +31,22 @@ import zarr
 from napari_unetseg.config import MAPS
 from napari_unetseg.data.nodes import attributes_of, is_zarr, open_node
 from napari_unetseg.data.ome_metadata import Level, coarsening, read_image
-from napari_unetseg.data.ome_zarr import (
-    create_image,
-    level_factors,
-    register_labels,
+from napari_unetseg.data.ome_zarr import create_image, level_factors, register_labels
+from napari_unetseg.data.pyramid_store import (
+    LevelStep,
+    coarsen_block,
+    level_steps,
+    write_finest_block,
     write_pyramid_block,
 )
 from napari_unetseg.errors import MetadataError, explained_writing
-from napari_unetseg.geometry import Block, Box, Zyx, zyx
+from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx, zyx
 
 LABELS, PROBABILITY, RATER_LABELS = "labels", "probability", "rater_labels"
 _HEADER = "unetseg_prediction"
+_CHUNKS_AT_ONCE = 2
+
+WriteBlock: TypeAlias = Callable[[zarr.Group, Box, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -171,16 +177,77 @@ class PredictionStore:
         DiskFullError, ReadOnlyError
             If it cannot be written.
         """
-        box = block.write_box
+        self._write(block, prediction, write_pyramid_block)
+
+    def write_finest(self, block: Block, prediction: BlockPrediction) -> None:
+        """Write what was predicted for a block on the finest level.
+
+        Any number of processes may do so, each with blocks of its own.
+
+        Raises
+        ------
+        DiskFullError, ReadOnlyError
+            If it cannot be written.
+        """
+        self._write(block, prediction, write_finest_block)
+
+    def _write(
+        self, block: Block, prediction: BlockPrediction, write: WriteBlock
+    ) -> None:
+        by_name = {
+            PROBABILITY: prediction.probability,
+            LABELS: prediction.labels,
+            **prediction.maps,
+            RATER_LABELS: prediction.rater_labels,
+        }
         with explained_writing("the prediction", self.path):
-            write_pyramid_block(self._group(PROBABILITY), box, prediction.probability)
-            write_pyramid_block(self._group(LABELS), box, prediction.labels)
-            for name in self.map_names:
-                write_pyramid_block(self._group(name), box, prediction.maps[name])
-            if self.rater_names and prediction.rater_labels is not None:
-                write_pyramid_block(
-                    self._group(RATER_LABELS), box, prediction.rater_labels
-                )
+            for name in self.names:
+                voxels = by_name[name]
+                if voxels is not None:
+                    write(self._group(name), block.write_box, voxels)
+
+    def coarse_grid(self, level: int) -> BlockGrid:
+        """Return how a coarse level is cut for :meth:`coarsen`; whole chunks."""
+        step = self._steps(PROBABILITY)[level]
+        chunk = zyx(step.array.chunks[-3:])
+        return BlockGrid(
+            zyx(step.array.shape[-3:]),
+            zyx(_CHUNKS_AT_ONCE * c for c in chunk),
+        )
+
+    def coarse_blocks(self, level: int, boxes: Iterable[Box]) -> list[int]:
+        """Return the blocks of :meth:`coarse_grid` that boxes of level 0 belong to."""
+        grid, factor = self.coarse_grid(level), self._steps(PROBABILITY)[level].factor
+        found: set[int] = set()
+        for box in boxes:
+            whole = box.aligned(factor)
+            start = zyx(a // f for a, f in zip(whole.start, factor, strict=True))
+            stop = zyx(b // f for b, f in zip(whole.stop, factor, strict=True))
+            found.update(grid.touching(Box(start, stop)))
+        return sorted(found)
+
+    def coarsen(self, level: int, box: Box) -> None:
+        """Write whole chunks of a coarse level from the level before it.
+
+        Raises
+        ------
+        DiskFullError, ReadOnlyError
+            If it cannot be written.
+        """
+        with explained_writing("the prediction", self.path):
+            for name in self.names:
+                coarsen_block(self._group(name), level, box)
+
+    @property
+    def n_levels(self) -> int:
+        """How many levels all images have."""
+        return len(self._steps(PROBABILITY))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images of the store: labels, probability, maps, labels by raters."""
+        raters = (RATER_LABELS,) if self.rater_names else ()
+        return (PROBABILITY, LABELS, *self.map_names, *raters)
 
     def read_labels(self, box: Box) -> np.ndarray:
         """Return class ids, uint8 zyx; 0 where nothing was predicted."""
@@ -222,6 +289,9 @@ class PredictionStore:
         if name not in self._finest:
             self._finest[name] = cast("zarr.Array[Any]", self._group(name)["0"])
         return np.asarray(self._finest[name][(..., *box.slices)])
+
+    def _steps(self, name: str) -> list[LevelStep]:
+        return level_steps(self._group(name))
 
     def _group(self, name: str) -> zarr.Group:
         if name not in self._groups:

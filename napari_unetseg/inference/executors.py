@@ -10,22 +10,32 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from napari_unetseg.data.predictions import BlockPrediction
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Block
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
 BLOCKS_WAITING = 1
 """Blocks between two threads of the pipeline."""
 
 BLOCKS_READ_AHEAD = BLOCKS_WAITING + 1
 BLOCKS_TO_WRITE = BLOCKS_WAITING + 2
+
+ATTEMPTS = 3
+"""Reading and writing are tried so often: shares and stores on the network falter."""
+
+PAUSE_S = 0.2
+"""Before the second attempt; four times as long before each further one."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +46,17 @@ class Steps:
     ----------
     read
         Returns what ``predict`` takes, or None for an empty block.
+    predict
+        Returns what ``write`` takes.
     """
 
     read: Callable[[Block], Any]
-    predict: Callable[[Any, Block], BlockPrediction]
-    write: Callable[[Block, BlockPrediction], None]
+    predict: Callable[[Any, Block], Any]
+    write: Callable[[Block, Any], None]
+
+
+OpenSteps: TypeAlias = Callable[[], Steps]
+"""Makes the steps, in the process that takes them: what is opened stays there."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ class Executor(Protocol):
     def run(
         self,
         blocks: Iterable[Block],
-        steps: Steps,
+        open_steps: OpenSteps,
         is_cancelled: Callable[[], bool],
     ) -> Generator[Progress, None, None]:
         """Yield a ``Started`` and a ``Result`` per block; none begins after a cancel.
@@ -94,15 +110,16 @@ class SerialExecutor:
     def run(
         self,
         blocks: Iterable[Block],
-        steps: Steps,
+        open_steps: OpenSteps,
         is_cancelled: Callable[[], bool],
     ) -> Generator[Progress, None, None]:
         """Yield a ``Started`` and a ``Result`` per block."""
+        steps = open_steps()
         for block in blocks:
             if is_cancelled():
                 return
             yield Started(block)
-            yield _write(steps, _predict(steps, _read(steps, block)))
+            yield take_block(steps, block)
 
 
 class PipelineExecutor:
@@ -114,11 +131,27 @@ class PipelineExecutor:
     def run(
         self,
         blocks: Iterable[Block],
-        steps: Steps,
+        open_steps: OpenSteps,
         is_cancelled: Callable[[], bool],
     ) -> Generator[Progress, None, None]:
         """Yield a ``Started`` and a ``Result`` per block."""
-        yield from _Pipeline(blocks, steps, is_cancelled).run()
+        yield from _Pipeline(blocks, open_steps(), is_cancelled).run()
+
+
+def take_block(
+    steps: Steps, block: Block, alone: AbstractContextManager[Any] | None = None
+) -> Result:
+    """Take a block through all steps; whatever fails is in the result.
+
+    Parameters
+    ----------
+    alone
+        Entered around the second step, for those that must not overlap.
+    """
+    item = _read(steps, block)
+    with alone or nullcontext():
+        item = _predict(steps, item)
+    return _write(steps, item)
 
 
 @dataclass(frozen=True)
@@ -218,7 +251,7 @@ class _Pipeline:
 def _read(steps: Steps, block: Block) -> _Item:
     started = time.monotonic()
     try:
-        content = steps.read(block)
+        content = _tried(steps.read, block)
     except Exception as error:  # noqa: BLE001 (one bad block must not end the run)
         return _failed(Result(block), error, "Reading the voxels", started)
     return _Item(_timed(Result(block, empty=content is None), started), content)
@@ -240,10 +273,26 @@ def _write(steps: Steps, item: _Item) -> Result:
         return item.result
     started = time.monotonic()
     try:
-        steps.write(item.result.block, item.content)
+        _tried(steps.write, item.result.block, item.content)
     except Exception as error:  # noqa: BLE001 (as above)
         return _failed(item.result, error, "Writing the prediction", started).result
     return _timed(item.result, started)
+
+
+def _tried(step: Callable[..., T], *arguments: Any) -> T:
+    """Return what a step returns, after a few attempts if need be.
+
+    A fault that is explained will not go away by itself; others may.
+    """
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return step(*arguments)
+        except (UnetsegError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 (of any library that stores voxels)
+            _LOG.info("tried again after %s: %s", type(error).__name__, error)
+            time.sleep(PAUSE_S * 4**attempt)
+    return step(*arguments)
 
 
 def _timed(result: Result, started: float) -> Result:

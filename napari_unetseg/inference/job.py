@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.done_log import DoneLog
@@ -22,8 +22,12 @@ from napari_unetseg.inference.memory import (
     output_chunk,
     plan_grid,
 )
-from napari_unetseg.models.predictor import Predictor
-from napari_unetseg.models.store import ModelCard
+from napari_unetseg.inference.process_block import sample_of
+from napari_unetseg.models.predictor import Predictor, check_channels
+from napari_unetseg.models.store import ModelCard, read_card
+
+if TYPE_CHECKING:
+    from napari_unetseg.models.network_predictor import NetworkPredictor
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,59 @@ class PredictJob:
     config: PredictConfig = field(default_factory=PredictConfig)
 
 
-def plan_job(job: PredictJob, volume: Volume, predictor: Predictor) -> BlockGrid:
-    """Return the grid of the prediction; its first run decides, later ones follow."""
+@dataclass(frozen=True)
+class Plan:
+    """What is decided before the first block, and is the same for all who help.
+
+    Attributes
+    ----------
+    grid
+        How the volume is cut.
+    backend
+        What runs the network: a name, not ``"auto"``.
+    class_names, rater_names, map_names
+        What is written.
+    """
+
+    grid: BlockGrid
+    backend: str
+    class_names: tuple[str, ...]
+    rater_names: tuple[str, ...]
+    map_names: tuple[str, ...]
+
+
+def open_job(job: PredictJob) -> tuple[Volume, NetworkPredictor]:
+    """Open the volume and load the network of a job.
+
+    Raises
+    ------
+    ModelMismatchError
+        If the model is for other volumes.
+    """
+    from napari_unetseg.models.network_predictor import NetworkPredictor
+
+    volume = Volume.open(job.volume_uri, time_point=job.time_point)
+    card = read_card(job.model_dir)
+    check_channels(card.version, expected=card.spec.in_channels, got=volume.n_channels)
+    sample = sample_of(volume, job.normalisation)
+    return volume, NetworkPredictor.load(
+        job.model_dir, config=job.config, sample=sample
+    )
+
+
+def plan_job(job: PredictJob, volume: Volume, predictor: NetworkPredictor) -> Plan:
+    """Return the plan of a prediction; its first run decides, later ones follow."""
+    return Plan(
+        grid=plan_blocks(job, volume, predictor),
+        backend=predictor.backend,
+        class_names=predictor.class_names,
+        rater_names=predictor.rater_names,
+        map_names=predictor.map_names,
+    )
+
+
+def plan_blocks(job: PredictJob, volume: Volume, predictor: Predictor) -> BlockGrid:
+    """Return the grid of a prediction, as earlier runs cut it if there were any."""
     bytes_for = _bytes_for(volume, predictor)
     allowed = job.config.memory_gb
     memory = available_bytes() if allowed is None else int(allowed * 1e9)
@@ -101,14 +156,12 @@ def fingerprint_of(
     }
 
 
-def open_store(
-    job: PredictJob, volume: Volume, predictor: Predictor, grid: BlockGrid
-) -> PredictionStore:
+def open_store(job: PredictJob, volume: Volume, plan: Plan) -> PredictionStore:
     """Open the store, or make it."""
-    if len(job.class_names) != len(predictor.class_names):
+    if len(job.class_names) != len(plan.class_names):
         raise ModelMismatchError(
             "The model has another number of classes",
-            got=len(predictor.class_names),
+            got=len(plan.class_names),
             expected=len(job.class_names),
             do="Choose a model that was trained for these classes.",
         )
@@ -118,29 +171,28 @@ def open_store(
             shape=volume.shape,
             voxel_size=volume.voxel_size,
             unit=volume.unit,
-            chunk=output_chunk(volume.shape, predictor.stride, grid.block),
+            chunk=output_chunk(volume.shape, plan.grid.stride, plan.grid.block),
             class_names=job.class_names,
-            rater_names=predictor.rater_names,
-            maps=predictor.map_names,
+            rater_names=plan.rater_names,
+            maps=plan.map_names,
         )
     store = PredictionStore.open(job.prediction_path, "r+")
-    _check_store(store, volume, predictor, grid)
+    _check_store(store, volume, plan)
     return store
 
 
-def _check_store(
-    store: PredictionStore, volume: Volume, predictor: Predictor, grid: BlockGrid
-) -> None:
+def _check_store(store: PredictionStore, volume: Volume, plan: Plan) -> None:
     """Refuse a store that was made for something else, as one without a log may be."""
-    raters = predictor.rater_names if len(predictor.rater_names) >= 2 else ()
+    raters = plan.rater_names if len(plan.rater_names) >= 2 else ()
     parts = {
         "shape": (volume.shape, store.shape),
-        "number of classes": (len(predictor.class_names), len(store.class_names)),
+        "number of classes": (len(plan.class_names), len(store.class_names)),
         "raters": (tuple(raters), store.rater_names),
-        "maps": (tuple(predictor.map_names), store.map_names),
+        "maps": (tuple(plan.map_names), store.map_names),
     }
-    if any(b % c for b, c in zip(grid.block, store.chunk, strict=True)):
-        parts["block"] = (grid.block, f"whole chunks of {store.chunk}")
+    block = plan.grid.block
+    if any(b % c for b, c in zip(block, store.chunk, strict=True)):
+        parts["block"] = (block, f"whole chunks of {store.chunk}")
     for name, (got, expected) in parts.items():
         if got != expected:
             raise RunMismatchError(

@@ -1,20 +1,22 @@
-"""One block from voxels to prediction: pure, so that any executor may run it."""
+"""One block from voxels to prediction, in three steps that any executor may take."""
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from napari_unetseg.data.normalisation import Normalisation
-from napari_unetseg.data.predictions import BlockPrediction
+from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import VolumeError
 from napari_unetseg.geometry import Block, Box
+from napari_unetseg.inference.executors import Steps
 from napari_unetseg.models.predictor import Predictor
 
-_SAMPLE = (32, 64, 64)
+_SAMPLE = (64, 128, 128)
 _LOG = logging.getLogger(__name__)
 
 
@@ -52,14 +54,24 @@ def sample_of(volume: Volume, normalisation: Normalisation) -> np.ndarray | None
     return normalisation.apply(voxels) if voxels.min() < voxels.max() else None
 
 
-def process_block(
+def predict_steps(
     volume: Volume,
     normalisation: Normalisation,
     predictor: Predictor,
-    block: Block,
+    store: PredictionStore,
     *,
     missing: Literal["fail", "fill"] = "fail",
-) -> BlockPrediction | None:
-    """Return the prediction of a block, None for an empty one."""
-    voxels = read_block(volume, normalisation, block, missing=missing)
-    return None if voxels is None else predictor.predict(voxels, block)
+    all_levels: bool = True,
+) -> Steps:
+    """Return the steps of a prediction.
+
+    Parameters
+    ----------
+    all_levels
+        Whether coarse levels are written with each block; only by a single writer.
+    """
+    return Steps(
+        read=partial(read_block, volume, normalisation, missing=missing),
+        predict=predictor.predict,
+        write=store.write if all_levels else store.write_finest,
+    )

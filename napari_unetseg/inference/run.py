@@ -10,13 +10,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from napari_unetseg.data.chunks import sweep_partial
 from napari_unetseg.data.done_log import DoneLog
-from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.predictions import PredictionStore
-from napari_unetseg.data.volume import Missing, Volume
+from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import (
     DiskFullError,
     ReadOnlyError,
@@ -37,21 +37,17 @@ from napari_unetseg.events import (
     never_cancelled,
 )
 from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
+from napari_unetseg.inference.coarse_levels import write_coarse_levels
 from napari_unetseg.inference.executors import (
     Executor,
+    OpenSteps,
     PipelineExecutor,
     Result,
     Started,
-    Steps,
 )
-from napari_unetseg.inference.job import (
-    PredictJob,
-    fingerprint_of,
-    open_store,
-    plan_job,
-)
-from napari_unetseg.inference.process_block import read_block, sample_of
-from napari_unetseg.models.predictor import Predictor, check_channels
+from napari_unetseg.inference.job import PredictJob, fingerprint_of, open_store
+from napari_unetseg.inference.workers import workers_for
+from napari_unetseg.models.predictor import check_channels
 from napari_unetseg.models.store import read_card
 
 __all__ = [
@@ -89,7 +85,7 @@ def predict_job(
     """Predict what a job asks for, going on where an earlier run stopped.
 
     The first run of a prediction decides on the grid; later ones, of whichever part
-    of the volume, keep it.
+    of the volume and on whichever machines, keep it.
 
     Parameters
     ----------
@@ -104,55 +100,53 @@ def predict_job(
         If the model is for other volumes.
     MemoryBudgetError
         If no block fits into the memory allowed.
+    ClusterError
+        If there is no scheduler, or it was lost.
     DiskFullError, ReadOnlyError
         If the predictions cannot be written; what was written stays.
     """
-    from napari_unetseg.models.network_predictor import NetworkPredictor
-
     volume = Volume.open(job.volume_uri, time_point=job.time_point)
     card = read_card(job.model_dir)
     check_channels(card.version, expected=card.spec.in_channels, got=volume.n_channels)
-    predictor = NetworkPredictor.load(
-        job.model_dir, config=job.config, sample=sample_of(volume, job.normalisation)
-    )
     if not PredictionStore.exists(job.prediction_path):
         with explained_writing("the log of the run", job.log_path):
             job.log_path.unlink(missing_ok=True)  # of a prediction that was removed
-    grid = plan_job(job, volume, predictor)
-    with DoneLog.open(
-        job.log_path,
-        fingerprint_of(job, volume, card, grid),
-        allowed=_ALLOWED_CHANGES,
-    ) as log:
-        return run_inference(
-            grid,
-            _selected(grid, job.config.box),
-            volume=volume,
-            normalisation=job.normalisation,
-            predictor=predictor,
-            store=open_store(job, volume, predictor, grid),
-            log=log,
-            backend=predictor.backend,
-            missing=job.config.missing_chunks,
-            retry_failed=job.config.retry_failed,
-            centre=None if job.config.box is None else job.config.box.centre,
-            subject=card.version,
-            on_event=on_event,
-            is_cancelled=is_cancelled,
-        )
+    with workers_for(job.config) as workers:
+        plan, open_steps = workers.prepare(job)
+        fingerprint = fingerprint_of(job, volume, card, plan.grid)
+        with DoneLog.open(job.log_path, fingerprint, allowed=_ALLOWED_CHANGES) as log:
+            store = open_store(job, volume, plan)
+            if log.was_killed:
+                sweep_partial(store.path)
+            summary = run_inference(
+                plan.grid,
+                _selected(plan.grid, job.config.box),
+                open_steps=open_steps,
+                log=log,
+                executor=workers.executor,
+                finest_only=not workers.write_all_levels,
+                backend=plan.backend,
+                retry_failed=job.config.retry_failed,
+                centre=None if job.config.box is None else job.config.box.centre,
+                subject=card.version,
+                on_event=on_event,
+                is_cancelled=is_cancelled,
+            )
+            behind = [plan.grid[index].write_box for index in sorted(log.finest_only)]
+            if write_coarse_levels(store, behind, workers.executor, is_cancelled):
+                log.record_all_levels()
+                return summary
+    return replace(summary, outcome=Outcome.CANCELLED)
 
 
 def run_inference(
     grid: BlockGrid,
     indices: Sequence[int],
     *,
-    volume: Volume,
-    normalisation: Normalisation,
-    predictor: Predictor,
-    store: PredictionStore,
+    open_steps: OpenSteps,
     log: DoneLog,
     executor: Executor | None = None,
-    missing: Missing = "fail",
+    finest_only: bool = False,
     retry_failed: bool = True,
     centre: Zyx | None = None,
     subject: str = "",
@@ -167,6 +161,10 @@ def run_inference(
 
     Parameters
     ----------
+    open_steps
+        Makes the three steps, wherever they are taken.
+    finest_only
+        Whether the steps leave the coarse levels to later.
     centre
         Blocks near to it come first; the middle of all blocks if None.
     subject, backend
@@ -183,19 +181,14 @@ def run_inference(
     todo = [index for index in indices if log.states.get(index) not in skipped]
     on_event(RunStarted("predict", len(indices), len(indices) - len(todo), subject))
     on_event(BlocksPlanned(grid.counts, grid.block, tuple(indices), dict(log.states)))
-    steps = Steps(
-        read=lambda block: read_block(volume, normalisation, block, missing=missing),
-        predict=predictor.predict,
-        write=store.write,
-    )
     started = time.monotonic()
     tally = _Tally()
     blocks = (grid[index] for index in _nearest_first(grid, todo, centre))
     with contextlib.closing(
-        (executor or PipelineExecutor()).run(blocks, steps, is_cancelled)
+        (executor or PipelineExecutor()).run(blocks, open_steps, is_cancelled)
     ) as run:
         for progress in run:
-            on_event(_event_of(progress, tally, log))
+            on_event(_event_of(progress, tally, log, finest_only=finest_only))
     stopped = is_cancelled() and tally.total < len(todo)
     outcome = Outcome.CANCELLED if stopped else Outcome.DONE
     return tally.summary(outcome, time.monotonic() - started, backend)
@@ -242,7 +235,9 @@ class _Tally:
         )
 
 
-def _event_of(progress: Started | Result, tally: _Tally, log: DoneLog) -> Event:
+def _event_of(
+    progress: Started | Result, tally: _Tally, log: DoneLog, *, finest_only: bool
+) -> Event:
     """Note what happened to a block and return it as an event."""
     index, box = progress.block.index, progress.block.write_box
     if isinstance(progress, Started):
@@ -253,7 +248,7 @@ def _event_of(progress: Started | Result, tally: _Tally, log: DoneLog) -> Event:
             raise progress.error
         state = BlockState.FAILED
         _LOG.warning("block %d: %s", index, progress.reason, exc_info=progress.error)
-    log.record(index, state, progress.reason)
+    log.record(index, state, progress.reason, finest_only=finest_only)
     tally.add(state, box)
     return BlockDone(index, box, state, progress.seconds, progress.reason)
 

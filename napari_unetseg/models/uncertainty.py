@@ -69,7 +69,8 @@ class MemberSums:
         by_rater = self._probability / self.count
         residual = self._entropy / self.count
         total = entropy_of(by_rater.mean(dim=0, keepdim=True))[0]
-        within = entropy_of(by_rater).mean(dim=0)
+        # Of a single member, both are the same.
+        within = residual if self.count == 1 else entropy_of(by_rater).mean(dim=0)
         # Rounding can leave differences of equal numbers just below zero.
         return Uncertainty(
             total=total.clamp(0, 1),
@@ -109,3 +110,16 @@ def label_disagreement(labels: Tensor, n_classes: int) -> Tensor:
 def quantised(values: Tensor) -> Tensor:
     """Return values between 0 and 1 as 0 to 255."""
     return (values * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def labels_of(probability: Tensor) -> Tensor:
+    """Return the class of the largest probability (class, ...), uint8 (...).
+
+    The first of equals. Many times as fast as ``argmax`` along a far axis.
+    """
+    best = probability[0]
+    labels = torch.zeros(best.shape, dtype=torch.uint8, device=best.device)
+    for number in range(1, len(probability)):
+        labels.masked_fill_(probability[number] > best, number)
+        best = torch.maximum(best, probability[number])
+    return labels

@@ -18,13 +18,14 @@ import numpy as np
 from napari_unetseg.config import TrainConfig
 from napari_unetseg.data.classes import default_classes
 from napari_unetseg.data.normalisation import estimate_normalisation
-from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
+from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.data.phantom import (
     CLASS_NAMES,
     RATERS,
     VOXEL_SIZE_UM,
     make_phantom,
 )
+from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.events import Event, StepDone
 from napari_unetseg.geometry import Box, Zyx

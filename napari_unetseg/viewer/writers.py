@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_unetseg.data.ome_zarr import Rgba, create_image, write_pyramid_block
+from napari_unetseg.data.ome_zarr import Rgba, create_image
+from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.errors import LabelsError, explained_writing
 from napari_unetseg.geometry import Box, Zyx, zyx
 

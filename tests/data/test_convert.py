@@ -13,7 +13,7 @@ from zarr.storage import LocalStore
 from napari_unetseg.config import ConvertConfig
 from napari_unetseg.data import convert as convert_module
 from napari_unetseg.data.convert import convert, default_chunk, needs_conversion
-from napari_unetseg.data.ome_zarr import downsample_mean
+from napari_unetseg.data.pyramid import downsample_mean
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import (
     Cancelled,

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from napari_unetseg.data import normalisation as module
 from napari_unetseg.data.normalisation import Normalisation, estimate_normalisation
-from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
+from napari_unetseg.data.ome_zarr import create_image
+from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.geometry import Box
 

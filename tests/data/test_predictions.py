@@ -10,8 +10,9 @@ import zarr
 
 from napari_unetseg.config import MAPS
 from napari_unetseg.data import predictions
-from napari_unetseg.data.ome_zarr import downsample_labels, downsample_mean, read_image
+from napari_unetseg.data.ome_zarr import read_image
 from napari_unetseg.data.predictions import BlockPrediction, PredictionStore
+from napari_unetseg.data.pyramid import downsample_labels, downsample_mean
 from napari_unetseg.errors import DiskFullError, MetadataError, UnetsegError
 from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx
 
@@ -88,7 +89,7 @@ def test_coarse_levels_are_those_of_the_whole_prediction(
 ) -> None:
     prediction = whole()
     write_all(store, prediction)
-    factors = [(1, 1, 1), (1, 2, 2), (2, 4, 4)]
+    ratios = [(1, 1, 1), (1, 2, 2), (2, 2, 2)]
     for name, values, reduce in (
         ("labels", prediction.labels, downsample_labels),
         ("probability", prediction.probability, downsample_mean),
@@ -97,9 +98,10 @@ def test_coarse_levels_are_those_of_the_whole_prediction(
     ):
         levels = store.levels(name)
         assert len(levels) == 3
-        for array, factor in zip(levels, factors, strict=True):
+        for array, ratio in zip(levels, ratios, strict=True):
             assert values is not None
-            np.testing.assert_array_equal(array[...], reduce(values, factor))
+            values = reduce(values, ratio)  # each level from the one before
+            np.testing.assert_array_equal(array[...], values)
 
 
 @pytest.mark.parametrize("shape", [(36, 40, 400), (5, 30, 800), (1, 30, 400)])
@@ -261,3 +263,41 @@ def test_a_reader_sees_what_is_written_later(store: PredictionStore) -> None:
         reader.read_labels(box), prediction.labels[box.slices]
     )
     assert all(level[...].any() for level in levels)
+
+
+def test_many_writers_end_with_the_bytes_of_one(
+    store: PredictionStore, tmp_path: Path
+) -> None:
+    prediction = whole()
+    write_all(store, prediction)
+    shared = PredictionStore.create(
+        tmp_path / "shared.zarr",
+        shape=SHAPE,
+        voxel_size=store.voxel_size,
+        chunk=store.chunk,
+        class_names=store.class_names,
+        rater_names=store.rater_names,
+        maps=store.map_names,
+    )
+    for block in reversed(list(GRID)):
+        shared.write_finest(block, part(prediction, block))
+    for level in range(1, shared.n_levels):
+        assert not shared.levels("labels")[level][...].any()
+        grid = shared.coarse_grid(level)
+        every = shared.coarse_blocks(level, [Box.whole(SHAPE)])
+        assert every == list(range(len(grid)))
+        for index in reversed(every):
+            shared.coarsen(level, grid[index].write_box)
+    for name in store.names:
+        for one, other in zip(store.levels(name), shared.levels(name), strict=True):
+            np.testing.assert_array_equal(one[...], other[...])
+
+
+def test_only_what_lies_over_a_changed_box_is_made_coarser(
+    store: PredictionStore,
+) -> None:
+    grid = store.coarse_grid(1)
+    corner = Box((0, 0, 0), (1, 1, 1))
+    assert store.coarse_blocks(1, [corner]) == [0]
+    far = Box(tuple(n - 1 for n in SHAPE), SHAPE)  # type: ignore[arg-type]
+    assert store.coarse_blocks(1, [far, far]) == [len(grid) - 1]

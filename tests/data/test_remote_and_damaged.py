@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
+from napari_unetseg.data.ome_zarr import create_image
+from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import (
     MissingChunkError,

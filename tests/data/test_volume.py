@@ -11,7 +11,8 @@ import pytest
 import zarr
 from zarr.storage import LocalStore
 
-from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
+from napari_unetseg.data.ome_zarr import create_image
+from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.data.volume import Volume, is_zarr
 from napari_unetseg.errors import (
     MetadataError,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
+from napari_unetseg.data.ome_zarr import create_image
+from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.geometry import Box
 
 SHAPE = (8, 12, 16)

@@ -18,6 +18,7 @@ from napari_unetseg.data.volume import Volume
 from napari_unetseg.events import BlockDone, Event
 from napari_unetseg.geometry import Block, BlockGrid, Zyx
 from napari_unetseg.inference.executors import PipelineExecutor, SerialExecutor
+from napari_unetseg.inference.process_block import predict_steps
 from napari_unetseg.inference.run import run_inference
 
 SHAPE: Zyx = (12, 12, 400)
@@ -86,10 +87,12 @@ def main(folder: Path, executor: str) -> None:
         run_inference(
             GRID,
             tuple(range(len(GRID))),
-            volume=Volume.open(folder / "volume.zarr"),
-            normalisation=NORMALISATION,
-            predictor=PlusOne(seconds=0.02),
-            store=store_in(folder),
+            open_steps=lambda: predict_steps(
+                Volume.open(folder / "volume.zarr"),
+                NORMALISATION,
+                PlusOne(seconds=0.02),
+                store_in(folder),
+            ),
             log=log,
             executor=SerialExecutor() if executor == "serial" else PipelineExecutor(),
             on_event=say,

@@ -68,7 +68,7 @@ def results(run: Iterator[Any]) -> list[Result]:
 
 def test_every_block_goes_through_all_steps_in_order(executor: Executor) -> None:
     trace = Trace()
-    ended = results(executor.run(BLOCKS, trace.steps, never_cancelled))
+    ended = results(executor.run(BLOCKS, lambda: trace.steps, never_cancelled))
     every = list(range(12))
     assert [result.block.index for result in ended] == every
     assert trace.done("read") == trace.done("predict") == trace.done("write") == every
@@ -76,7 +76,7 @@ def test_every_block_goes_through_all_steps_in_order(executor: Executor) -> None
 
 
 def test_a_block_is_begun_before_it_ends(executor: Executor) -> None:
-    progress = list(executor.run(BLOCKS, Trace().steps, never_cancelled))
+    progress = list(executor.run(BLOCKS, lambda: Trace().steps, never_cancelled))
     assert len(progress) == 24
     for block in BLOCKS:
         kinds = [type(p) for p in progress if p.block == block]
@@ -90,7 +90,7 @@ def test_a_failing_step_ends_its_block_only(executor: Executor) -> None:
         write={3: OSError()},
         empty={4: None},
     )
-    ended = results(executor.run(BLOCKS, trace.steps, never_cancelled))
+    ended = results(executor.run(BLOCKS, lambda: trace.steps, never_cancelled))
     assert len(ended) == 12
     assert {r.block.index: r.reason for r in ended if r.error is not None} == {
         1: "A chunk is lost. Restore it.",
@@ -104,7 +104,7 @@ def test_a_failing_step_ends_its_block_only(executor: Executor) -> None:
 
 def test_the_steps_of_a_pipeline_have_threads_of_their_own() -> None:
     trace = Trace()
-    list(PipelineExecutor().run(BLOCKS, trace.steps, never_cancelled))
+    list(PipelineExecutor().run(BLOCKS, lambda: trace.steps, never_cancelled))
     assert trace.threads == {
         "read": {"unetseg-read"},
         "predict": {"unetseg-predict"},
@@ -126,7 +126,10 @@ def test_a_pipeline_reads_on_while_the_network_computes() -> None:
         return trace.predict(content, block)
 
     steps = Steps(read, predict, trace.write)
-    assert len(results(PipelineExecutor().run(BLOCKS, steps, never_cancelled))) == 12
+    assert (
+        len(results(PipelineExecutor().run(BLOCKS, lambda: steps, never_cancelled)))
+        == 12
+    )
 
 
 def test_a_pipeline_never_reads_far_ahead() -> None:
@@ -139,7 +142,7 @@ def test_a_pipeline_never_reads_far_ahead() -> None:
         return content
 
     steps = Steps(read, trace.predict, trace.write)
-    list(PipelineExecutor().run(BLOCKS, steps, never_cancelled))
+    list(PipelineExecutor().run(BLOCKS, lambda: steps, never_cancelled))
     # One more is being handed over between two threads.
     assert max(ahead) <= BLOCKS_READ_AHEAD + 1
 
@@ -147,7 +150,9 @@ def test_a_pipeline_never_reads_far_ahead() -> None:
 def test_no_block_is_begun_after_a_cancel(executor: Executor) -> None:
     trace = Trace()
     ended = results(
-        executor.run(BLOCKS, trace.steps, lambda: len(trace.done("predict")) >= 3)
+        executor.run(
+            BLOCKS, lambda: trace.steps, lambda: len(trace.done("predict")) >= 3
+        )
     )
     # What the network had finished is written, and nothing is left in the middle.
     assert trace.done("predict") == trace.done("write") == [0, 1, 2]
@@ -155,7 +160,7 @@ def test_no_block_is_begun_after_a_cancel(executor: Executor) -> None:
 
 
 def test_closing_a_run_ends_its_threads(executor: Executor) -> None:
-    run = executor.run(BLOCKS, Trace().steps, never_cancelled)
+    run = executor.run(BLOCKS, lambda: Trace().steps, never_cancelled)
     next(run)
     run.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name.startswith("unetseg-")]
@@ -166,7 +171,7 @@ def test_a_fault_of_the_program_is_raised_and_leaves_no_thread(step: str) -> Non
     trace = Trace(**{step: {5: KeyboardInterrupt()}})
     for made in (SerialExecutor(), PipelineExecutor()):
         with pytest.raises(KeyboardInterrupt):
-            list(made.run(BLOCKS, trace.steps, never_cancelled))
+            list(made.run(BLOCKS, lambda: trace.steps, never_cancelled))
         assert not [t for t in threading.enumerate() if t.name.startswith("unetseg-")]
 
 
@@ -175,4 +180,4 @@ def test_a_flag_that_fails_is_raised(executor: Executor) -> None:
         raise LookupError("no flag")
 
     with pytest.raises(LookupError, match="no flag"):
-        list(executor.run(BLOCKS, Trace().steps, is_cancelled))
+        list(executor.run(BLOCKS, lambda: Trace().steps, is_cancelled))

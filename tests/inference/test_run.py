@@ -250,7 +250,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
 def test_a_log_that_cannot_be_written_ends_the_run(
     run: Any, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise ReadOnlyError("The log is read-only")
 
     monkeypatch.setattr("napari_unetseg.data.done_log.DoneLog.record", full)

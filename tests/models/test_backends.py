@@ -84,17 +84,6 @@ def test_openvino_answers_as_torch_does_at_every_size(
 
 
 @needs_openvino
-def test_an_answer_is_not_overwritten_by_the_next(make_network: Make) -> None:
-    network = make_network().eval()
-    runner = Runners(network, "cpu").make("openvino-fp32")
-    image = image_for(network, 1, 2, 2)
-    first = runner(image)
-    kept = first.clone()
-    runner(image + 1)
-    assert torch.equal(first, kept)
-
-
-@needs_openvino
 def test_tiles_equal_the_single_pass_in_openvino(make_network: Make) -> None:
     network = make_network(stem="patch").eval()
     card = ModelCard(

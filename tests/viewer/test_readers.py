@@ -8,7 +8,8 @@ import pytest
 import zarr
 from napari.layers import Layer
 
-from napari_unetseg.data.ome_zarr import create_image, write_pyramid_block
+from napari_unetseg.data.ome_zarr import create_image
+from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.image_layers import layer_place

@@ -46,8 +46,8 @@ from napari_unetseg.models.weights import load_weights
 EXACT: Backend = "torch-fp32"
 LEAST_DICE = 0.999
 MOST_CHANGED = 0.02  # of a probability, for all but one voxel in a thousand
-_EDGE, _DEPTH = 64, 32
-_REPEATS = 3
+_EDGE, _DEPTH = 128, 64
+_REPEATS = 2
 _LOG = logging.getLogger(__name__)
 
 
@@ -221,7 +221,7 @@ def _timed(runner: Runner, image: Tensor, n_classes: int) -> tuple[Tensor, float
     """Return probabilities and Mvoxel/s, after one pass to warm up."""
     image = image.to(runner.device)
     with torch.inference_mode():
-        logits = runner(image).float().cpu()
+        logits = runner(image).float().cpu().clone()
         seconds = []
         for _ in range(_REPEATS):
             start = time.perf_counter()

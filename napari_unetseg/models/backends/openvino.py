@@ -70,14 +70,14 @@ class OpenVinoRunner:
         """Return logits (1, heads x classes, z, y, x) of an image (1, c, z, y, x)."""
         voxels = np.ascontiguousarray(image.numpy())
         run = self._compiled(image.shape)
-        # A copy: the engine writes the next answer to the same place.
-        return torch.from_numpy(np.array(run([voxels])[0]))
+        answer = run([voxels], share_inputs=True, share_outputs=True)
+        return torch.from_numpy(answer[0])
 
     def activation_bytes(self, shape: Zyx) -> int:
         """Return an upper estimate of the memory of one pass."""
         return int(_SHARES[self._precision] * activation_bytes(self._spec, shape))
 
-    def _compiled(self, shape: torch.Size) -> Callable[[list[np.ndarray]], Any]:
+    def _compiled(self, shape: torch.Size) -> Callable[..., Any]:
         """Return the model for this size.
 
         Nearly all blocks have one size, the largest: only for that one the model is

@@ -28,7 +28,8 @@ class Runner(Protocol):
     def __call__(self, image: Tensor) -> Tensor:
         """Return logits (1, heads x classes, z, y, x) of an image (1, c, z, y, x).
 
-        The consensus comes first, then one rater after the other.
+        The consensus comes first, then one rater after the other. The next call may
+        write its answer to the same place.
         """
         ...
 

@@ -1,0 +1,390 @@
+"""Blocks taken by the workers of a dask cluster, on one machine or on many.
+
+::
+
+    driver                         scheduler            worker (any number)
+    a few blocks per worker  ────▶  who is free? ────▶  read · predict · write
+    log, events, next block  ◀────  small results ◀───  finest level only
+
+What travels is small: paths, boxes, how a block ended. Voxels are read and written
+where the block is predicted, so that driver and scheduler need the same memory for a
+hundred blocks and for a million. Only the driver writes the log.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_unetseg.config import PredictConfig
+from napari_unetseg.errors import ClusterError, UnetsegError, WorkersDiedError
+from napari_unetseg.geometry import Block
+from napari_unetseg.inference.executors import (
+    OpenSteps,
+    Progress,
+    Result,
+    Started,
+    Steps,
+    take_block,
+)
+from napari_unetseg.inference.job import Plan, PredictJob, open_job, plan_job
+from napari_unetseg.inference.memory import available_bytes
+from napari_unetseg.inference.workers import steps_of
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+BLOCKS_PER_WORKER = 2
+"""One is predicted while the next is read, or the last is written."""
+
+COUNT_WORKERS_EVERY_S = 5.0
+CONNECT_S = 20.0
+FIRST_WORKER_S = 120.0
+
+FATAL_DEATHS = 2
+"""A block during which so many workers died is not given to another one."""
+
+_POLL_S = 0.1
+_GPU = "GPU"
+
+
+class DaskExecutor:
+    """Hands out blocks to the workers of a dask cluster, a few at a time.
+
+    Parameters
+    ----------
+    client
+        Connected to the scheduler.
+    resources
+        What a block needs of its worker, such as ``{"GPU": 1}``.
+    """
+
+    def __init__(
+        self, client: Client, resources: Mapping[str, float] | None = None
+    ) -> None:
+        self.client = client
+        self.resources = dict(resources or {})
+
+    def run(
+        self,
+        blocks: Iterable[Block],
+        open_steps: OpenSteps,
+        is_cancelled: Callable[[], bool],
+    ) -> Generator[Progress, None, None]:
+        """Yield a ``Started`` and a ``Result`` per block.
+
+        A worker that dies is replaced by others; a block that takes several workers
+        down with it has failed.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler is lost, or a worker cannot open what it needs.
+        """
+        run = _Run(self, _dumped(open_steps))
+        try:
+            for progress in run.all_of(blocks, is_cancelled):
+                if isinstance(progress, Result) and run.is_suspect(progress):
+                    continue
+                yield progress
+            # Which of a worker's blocks took it down shows when each is alone.
+            while run.suspects and not is_cancelled():
+                alone = run.suspects.popleft()
+                for progress in run.all_of([alone], is_cancelled):
+                    if isinstance(progress, Result):
+                        yield progress
+        finally:
+            run.drop()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a function returns on one of the workers.
+
+        Raises
+        ------
+        ClusterError
+            If the worker is lost.
+        """
+        future = self.client.submit(
+            function, *arguments, pure=False, resources=self.resources or None
+        )
+        return _outcome(future)
+
+
+@dataclass
+class _Counted:
+    """How many workers there are, asked for now and then."""
+
+    n: int = 1
+    at: float = -COUNT_WORKERS_EVERY_S
+
+
+class _Run:
+    """The blocks of one run that are under way."""
+
+    def __init__(self, executor: DaskExecutor, payload: bytes) -> None:
+        self._executor, self._payload = executor, payload
+        self._blocks: dict[Future[Any], Block] = {}
+        self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._workers = _Counted()
+        self.suspects: deque[Block] = deque()
+
+    @property
+    def has_room(self) -> bool:
+        now = time.monotonic()
+        if now - self._workers.at > COUNT_WORKERS_EVERY_S:
+            n = len(self._executor.client.nthreads())
+            self._workers = _Counted(max(1, n), now)
+        return len(self._blocks) < BLOCKS_PER_WORKER * self._workers.n
+
+    def all_of(
+        self, blocks: Iterable[Block], is_cancelled: Callable[[], bool]
+    ) -> Iterator[Progress]:
+        """Yield a ``Started`` and a ``Result`` per block, until somebody cancels."""
+        todo = iter(blocks)
+        while True:
+            while self.has_room and not is_cancelled():
+                if (block := next(todo, None)) is None:
+                    break
+                self.submit(block)
+                yield Started(block)
+            if not self._blocks or is_cancelled():
+                return
+            if (result := self.next_result()) is not None:
+                yield result
+
+    def is_suspect(self, result: Result) -> bool:
+        """Whether workers died that had this block, if perhaps not because of it."""
+        died = isinstance(result.error, WorkersDiedError)
+        if died:
+            self.suspects.append(result.block)
+        return died
+
+    def submit(self, block: Block) -> None:
+        future = self._executor.client.submit(
+            _take,
+            self._payload,
+            block,
+            pure=False,
+            resources=self._executor.resources or None,
+        )
+        self._blocks[future] = block
+        future.add_done_callback(self._ended.put)
+
+    def next_result(self) -> Result | None:
+        """Return how a block ended; None if none did for a moment."""
+        try:
+            future = self._ended.get(timeout=_POLL_S)
+        except queue.Empty:
+            return None
+        block = self._blocks.pop(future)
+        try:
+            result: Result = _outcome(future)
+        except WorkersDiedError as error:
+            return Result(block, error=error, reason=str(error))
+        finally:
+            future.release()
+        return result
+
+    def drop(self) -> None:
+        """Forget what is still under way; its blocks are not done."""
+        if self._blocks:
+            self._executor.client.cancel(list(self._blocks))
+            self._blocks.clear()
+
+
+def _outcome(future: Future[Any]) -> Any:
+    """Return the result of a future; what dask says becomes a sentence."""
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise WorkersDiedError(
+            "The workers that tried this block died, most likely for want of memory",
+            do="Allow less memory, or choose a smaller block.",
+        ) from error
+    except UnetsegError:
+        raise
+    except Exception as error:
+        if future.status in ("cancelled", "lost"):
+            raise ClusterError(
+                "The scheduler of the cluster was lost",
+                do="What was written is kept; the same command goes on from there.",
+            ) from error
+        raise ClusterError(
+            f"A worker could not begin, {type(error).__name__}: {error}",
+            do="Check that all workers see the project and the volume under the same "
+            "paths and have the same versions installed.",
+        ) from error
+
+
+class DaskWorkers:
+    """The workers of a cluster.
+
+    Parameters
+    ----------
+    executor
+        Connected to them.
+    share
+        What of the config changes for each of them.
+    """
+
+    write_all_levels = False
+
+    def __init__(self, executor: DaskExecutor, share: Mapping[str, Any]) -> None:
+        self.executor = executor
+        self._share = dict(share)
+
+    def prepare(self, job: PredictJob) -> tuple[Plan, OpenSteps]:
+        """Let one worker load the network and decide; all others follow it."""
+        alone = {"scheduler": None, "workers": 0} | self._share
+        job = replace(job, config=job.config.replace(**alone))
+        plan: Plan = self.executor.call(_plan, job)
+        job = replace(job, config=job.config.replace(backend=plan.backend))
+        return plan, partial(_open, job)
+
+
+@contextmanager
+def dask_workers(config: PredictConfig) -> Iterator[DaskWorkers]:
+    """Connect to the scheduler of a config, or start workers on this machine.
+
+    Raises
+    ------
+    ClusterError
+        If there is no scheduler at the address, or dask is not installed.
+    """
+    if importlib.util.find_spec("distributed") is None:
+        raise ClusterError(
+            "Workers need dask.distributed, which is not installed",
+            do="Install it with pip install napari-unetseg[distributed].",
+        )
+    resources = {_GPU: 1.0} if config.device == "cuda" else {}
+    if config.scheduler is None:
+        with _own_workers(config.workers) as client:
+            yield DaskWorkers(DaskExecutor(client), _share_of(config))
+    else:
+        with _connected(config.scheduler) as client:
+            _wait_for_worker(client, resources)
+            yield DaskWorkers(DaskExecutor(client, resources), {})
+
+
+@contextmanager
+def _own_workers(n: int) -> Iterator[Client]:
+    import dask.config
+    from distributed import Client, LocalCluster
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": FATAL_DEATHS - 1}),
+        LocalCluster(
+            n_workers=n,
+            threads_per_worker=BLOCKS_PER_WORKER,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=0,  # blocks are cut to fit; nothing is to be killed
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Client]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=CONNECT_S)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"There is no dask scheduler at {address}",
+            do="Start one with dask scheduler, and give the address that it prints.",
+        ) from error
+    with client:
+        yield client
+
+
+def _wait_for_worker(client: Client, resources: Mapping[str, float]) -> None:
+    """Wait until there is a worker that may take a block."""
+    until = time.monotonic() + FIRST_WORKER_S
+    while True:
+        offers = client.scheduler_info(n_workers=-1)["workers"].values()
+        if any(
+            all(offer.get("resources", {}).get(k, 0) >= v for k, v in resources.items())
+            for offer in offers
+        ):
+            return
+        if time.monotonic() > until:
+            break
+        time.sleep(_POLL_S)
+    what = " with a GPU" if resources else ""
+    raise ClusterError(
+        f"No worker{what} has come to the scheduler",
+        got=f"{len(offers)} without one" if offers and resources else None,
+        do="Start workers with dask worker ADDRESS"
+        + (' --resources "GPU=1", one per GPU.' if resources else "."),
+    )
+
+
+def _share_of(config: PredictConfig) -> dict[str, Any]:
+    """Return threads and memory of each of several workers on this machine."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    memory = config.memory_gb or available_bytes() / 2e9
+    return {
+        "threads": max(1, (config.threads or cores) // config.workers),
+        "memory_gb": memory / config.workers,
+    }
+
+
+def _dumped(open_steps: OpenSteps) -> bytes:
+    """Return the steps to be made as bytes: the same bytes, made once per worker."""
+    from distributed.protocol.pickle import dumps
+
+    content: bytes = dumps(open_steps)
+    return content
+
+
+# What follows runs in the processes of the workers.
+
+_alone = threading.Lock()
+_slots = threading.BoundedSemaphore(BLOCKS_PER_WORKER)
+_opening = threading.Lock()
+_opened: dict[bytes, Steps] = {}
+
+
+def _plan(job: PredictJob) -> Plan:
+    volume, predictor = open_job(job)
+    return plan_job(job, volume, predictor)
+
+
+def _open(job: PredictJob) -> Steps:
+    volume, predictor = open_job(job)
+    return steps_of(job, volume, predictor, all_levels=False)
+
+
+def _take(payload: bytes, block: Block) -> Result:
+    """Take a block; a worker with many threads does not take more than fit."""
+    with _slots:
+        return take_block(_steps(payload), block, _alone)
+
+
+def _steps(payload: bytes) -> Steps:
+    """Return the steps of a run, made when its first block comes."""
+    with _opening:
+        if payload not in _opened:
+            from distributed.protocol.pickle import loads
+
+            _opened.clear()  # networks of earlier runs
+            _opened[payload] = loads(payload)()
+        return _opened[payload]
