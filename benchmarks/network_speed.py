@@ -47,7 +47,7 @@ def runners(network: UNet) -> list[Runner]:
     if has_fast_bf16(torch.device("cpu")):
         found.append(TorchRunner(network, dtype=torch.bfloat16))
     if openvino.is_available():
-        model = openvino.converted(network)
+        model = openvino.converted(lambda: network, network.spec)
         precisions = ("fp32", "bf16") if openvino.has_bf16() else ("fp32",)
         found += [
             openvino.OpenVinoRunner(model, network.spec, precision=p, threads=1)

@@ -33,7 +33,7 @@ def add_options(
                 dest=name,
                 default=argparse.SUPPRESS,
                 help=_help(field),
-                **_how_to_read(_plain_type(field.annotation)),
+                **_how_to_read_field(name, field),
             )
 
 
@@ -81,8 +81,30 @@ def box(text: str) -> Box:
     return found
 
 
+def gigabytes(text: str) -> float:
+    """Read a size such as ``2GB``, ``500MB``, ``1.5GiB`` or ``2``; without unit GB."""
+    number = text.strip().lower().removesuffix("b").rstrip()
+    for unit, size in _UNITS.items():
+        if number.endswith(unit):
+            number, factor = number.removesuffix(unit), size
+            break
+    else:
+        factor = 1.0
+    try:
+        return float(number) * factor
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be a size, such as 2GB or 500MB"
+        ) from None
+
+
+# Longer units first: the last letters of one may be another.
+_UNITS = {"gi": 2**30 / 1e9, "mi": 2**20 / 1e9, "ti": 2**40 / 1e9,
+          "g": 1.0, "m": 1e-3, "t": 1e3}  # fmt: skip
+
+
 def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--" + name.removesuffix("_gb").replace("_", "-")
 
 
 def _help(field: FieldInfo) -> str:
@@ -102,6 +124,12 @@ def _plain_type(annotation: Any) -> Any:
         kept = [a for a in get_args(annotation) if a is not type(None)]
         return _plain_type(kept[0])
     return annotation
+
+
+def _how_to_read_field(name: str, field: FieldInfo) -> dict[str, Any]:
+    if name.endswith("_gb"):
+        return {"type": gigabytes, "metavar": "SIZE"}
+    return _how_to_read(_plain_type(field.annotation))
 
 
 def _how_to_read(kind: Any) -> dict[str, Any]:

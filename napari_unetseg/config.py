@@ -80,7 +80,8 @@ class PredictConfig(Config):
         0, description="Processor threads; 0 takes all cores but one, at least two."
     )
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Memory allowed in GB; half of what is free if empty."
+        None,
+        description="Memory allowed in GB, all told; half of what is free if empty.",
     )
     missing_chunks: Literal["fail", "fill"] = Field(
         "fail",

@@ -95,7 +95,8 @@ def test_version(capsys) -> None:
         (["predict", "p", "--flips", "3"], "--flips"),
         (["predict", "p", "--block", "1,2"], "three numbers"),
         (["predict", "p", "--box", "5:5,0:1,0:1"], "z0:z1,y0:y1,x0:x1"),
-        (["predict", "p", "--memory-gb", "-1"], "argument --memory-gb"),
+        (["predict", "p", "--memory", "-1"], "argument --memory"),
+        (["predict", "p", "--memory", "much"], "should be a size, such as 2GB"),
         (["train", "p", "--batch", "99"], "argument --batch"),
         (["train", "p", "--parent", "v1"], "--parent"),
         (["new", "v", "--classes", "a,a"], "different names"),
@@ -126,7 +127,7 @@ def test_options_become_configs(monkeypatch) -> None:
     train = _replace(monkeypatch, "train", {})
     shape = ["--box", "0:8,1:9,2:10", "--block", "8,16,16"]
     chunks = ["--missing-chunks", "fill", "--no-retry-failed"]
-    main(["predict", "p", *shape, *chunks, "--flips", "1", "--memory-gb", "1.5",
+    main(["predict", "p", *shape, *chunks, "--flips", "1", "--memory", "1500MB",
           "--model", "v2"])  # fmt: skip
     main(["finetune", "p", "--parent", "v3", "--steps", "5", "--annotators", "Ana,Bo"])
 

@@ -21,6 +21,7 @@ from napari_unetseg.inference.memory import (
     check_fits_memory,
     output_chunk,
     plan_grid,
+    resident_bytes,
 )
 from napari_unetseg.inference.process_block import sample_of
 from napari_unetseg.models.predictor import Predictor, check_channels
@@ -99,7 +100,9 @@ def plan_blocks(job: PredictJob, volume: Volume, predictor: Predictor) -> BlockG
     """Return the grid of a prediction, as earlier runs cut it if there were any."""
     bytes_for = _bytes_for(volume, predictor)
     allowed = job.config.memory_gb
-    memory = available_bytes() if allowed is None else int(allowed * 1e9)
+    memory = available_bytes()
+    if allowed is not None:
+        memory = max(0, int(allowed * 1e9) - resident_bytes())
     grid = None if job.config.block else _known_grid(job, volume, predictor)
     if grid is not None:
         check_fits_memory(grid, bytes_for, memory)

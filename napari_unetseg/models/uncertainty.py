@@ -120,6 +120,7 @@ def labels_of(probability: Tensor) -> Tensor:
     best = probability[0]
     labels = torch.zeros(best.shape, dtype=torch.uint8, device=best.device)
     for number in range(1, len(probability)):
-        labels.masked_fill_(probability[number] > best, number)
+        is_better = (probability[number] > best).view(torch.uint8)
+        labels = torch.maximum(labels, is_better * number)
         best = torch.maximum(best, probability[number])
     return labels

@@ -74,7 +74,7 @@ def test_openvino_answers_as_torch_does_at_every_size(
 ) -> None:
     parts = dict.fromkeys(("enc", "dec", "bottleneck"), block)
     network = make_network(**parts, stem=stem, n_raters=n_raters).eval()
-    runners = Runners(network, "cpu")
+    runners = Runners(network, "cpu", image_for(network, 2, 2, 2))
     torch_runner, runner = runners.make("torch-fp32"), runners.make("openvino-fp32")
     for cells in ((1, 2, 2), (2, 3, 3), (1, 1, 1), (1, 3, 1), (2, 3, 3)):
         image = image_for(network, *cells)
@@ -92,7 +92,9 @@ def test_tiles_equal_the_single_pass_in_openvino(make_network: Make) -> None:
         classes=default_classes(["a", "b"]),
         halo=zyx(8 * s for s in network.spec.stride),
     )
-    predictor = NetworkPredictor(Runners(network, "cpu").make("openvino-fp32"), card)
+    predictor = NetworkPredictor(
+        Runners(network, "cpu", image_for(network, 2, 2, 2)).make("openvino-fp32"), card
+    )
     side = 24 * network.spec.stride[2]
     box = Box.whole((network.spec.stride[0], network.spec.stride[1], side))
     voxels = np.random.default_rng(0).normal(size=(1, *box.shape)).astype(np.float32)
@@ -142,7 +144,7 @@ from napari_unetseg.models.backends.openvino import converted
 from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.unet import UNet
 spec = plan_network(voxel_size=(1, 1, 1), shape=(32, 32, 32), n_classes=1, preset="S")
-converted(UNet(spec).eval())
+converted(lambda: UNet(spec).eval(), spec)
 print([name for name, module in sys.modules.items() if "telemetry" in name and module])
 """
 
@@ -194,7 +196,7 @@ def test_the_fastest_of_those_that_answer_alike_is_chosen(
 
 def test_all_backends_of_the_machine_are_compared(make_network: Make) -> None:
     network = make_network(stem="patch").eval()
-    runners = Runners(network, "cpu")
+    runners = Runners(network, "cpu", image_for(network, 2, 2, 2))
     trials = compare(runners, image_for(network, 2, 4, 4))
     assert tuple(trials) == runners.available
     assert trials["torch-fp32"].is_equal
@@ -249,7 +251,7 @@ from napari_unetseg.models.backends.choice import Runners
 from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.unet import UNet
 spec = plan_network(voxel_size=(1, 1, 1), shape=(32, 32, 32), n_classes=1, preset="S")
-made = [Runners(UNet(spec).eval(), "cpu").make("openvino-fp32")]
+made = [Runners(UNet(spec).eval(), "cpu", torch.zeros(1)).make("openvino-fp32")]
 made[0](torch.zeros(1, 1, *spec.stride))
 ended = threading.Thread(target=made.clear)
 ended.start()

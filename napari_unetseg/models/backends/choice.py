@@ -16,7 +16,9 @@ import logging
 import platform
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from napari_unetseg.config import Backend, PredictConfig
 from napari_unetseg.errors import BackendError
 from napari_unetseg.geometry import Zyx, zyx
 from napari_unetseg.models.backends import openvino
+from napari_unetseg.models.backends.bf16 import compensated
 from napari_unetseg.models.backends.kept import cache_folder, keep_json, read_json
 from napari_unetseg.models.backends.runner import Runner
 from napari_unetseg.models.backends.torch import (
@@ -104,14 +107,15 @@ def choose_runner(
     load_weights(network, weights_path(model_dir, card))
     fold_batch_norm(network.eval())
     use_threads(config.threads)
-    runners = Runners(network, choose_device(config.device), card.weights_sha256)
+    image = trial_image(card.spec, _shape(card.spec), sample)[:1]
+    runners = Runners(network, choose_device(config.device), image, card.weights_sha256)
     if config.backend != "auto":
         return runners.make(config.backend), 0.0
     key = runners.key
     known = read_json(_choices(), key)
     if known.get("backend") in runners.available:
         return runners.make(known["backend"]), float(known["mvoxel_per_s"])
-    trials = compare(runners, trial_image(card.spec, _shape(card.spec), sample)[:1])
+    trials = compare(runners, image)
     equal = {name: trial for name, trial in trials.items() if trial.is_equal}
     # A network whose answers are no numbers equals nothing, not even itself.
     best = max(equal, key=lambda name: equal[name].mvoxel_per_s, default=EXACT)
@@ -126,22 +130,36 @@ def choose_runner(
 class Runners:
     """What can run one network on one device; each is made when it is asked for.
 
+    Parameters
+    ----------
+    network
+        In evaluation mode, on the processor.
+    device
+        A torch device, not ``"auto"``.
+    image
+        Voxels (1, channel, z, y, x) like those that will be predicted, for networks
+        that have to be adapted to what runs them.
+    weights_sha256
+        By which converted networks are kept; they are not if empty.
+
     Attributes
     ----------
     spec
         Of the network.
     """
 
-    def __init__(self, network: UNet, device: str, weights_sha256: str = "") -> None:
+    def __init__(
+        self, network: UNet, device: str, image: Tensor, weights_sha256: str = ""
+    ) -> None:
         self.spec = network.spec
         self._network, self._device = network, torch.device(device)
-        self._sha = weights_sha256
+        self._image, self._sha = image, weights_sha256
         self._makers: dict[Backend, Callable[[], Runner]] = {
-            EXACT: lambda: TorchRunner(network, device=device)
+            EXACT: lambda: TorchRunner(deepcopy(network), device=device)
         }
         if has_fast_bf16(self._device):
             self._makers["torch-bf16"] = lambda: TorchRunner(
-                network, device=device, dtype=torch.bfloat16
+                deepcopy(self._compensated), device=device, dtype=torch.bfloat16
             )
         if self._device.type == "cpu" and openvino.is_available():
             self._makers["openvino-fp32"] = lambda: self._openvino("fp32")
@@ -156,7 +174,8 @@ class Runners:
     @property
     def key(self) -> str:
         """What tells this model on this machine from all others."""
-        return "|".join((self._sha, *self.available, _machine(self._device)))
+        size = "x".join(map(str, self._image.shape))
+        return "|".join((self._sha, *self.available, _machine(self._device), size))
 
     def make(self, name: Backend) -> Runner:
         """Return a runner.
@@ -175,12 +194,20 @@ class Runners:
             )
         return self._makers[name]()
 
+    @cached_property
+    def _compensated(self) -> UNet:
+        return compensated(self._network, self._image)
+
     def _openvino(self, precision: str) -> Runner:
-        kept = None
+        kept, network = None, lambda: self._network
+        parts = [self._sha, openvino.version()]
+        if precision == "bf16":
+            network = lambda: self._compensated  # noqa: E731
+            parts.append(sha256(self._image.numpy().tobytes()).hexdigest())
         if self._sha:
-            name = sha256(f"{self._sha} {openvino.version()}".encode()).hexdigest()
+            name = sha256(" ".join(parts).encode()).hexdigest()
             kept = cache_folder() / "openvino" / f"{name[:32]}.xml"
-        model = openvino.converted(self._network, kept)
+        model = openvino.converted(network, self.spec, kept)
         threads = torch.get_num_threads()
         return openvino.OpenVinoRunner(
             model, self.spec, precision=precision, threads=threads

@@ -137,13 +137,17 @@ def version() -> str:
     return str(_imported().__version__) if is_available() else ""
 
 
-def converted(network: UNet, kept: Path | None = None) -> Any:
+def converted(
+    network: Callable[[], UNet], spec: NetworkSpec, kept: Path | None = None
+) -> Any:
     """Return a network as an OpenVINO model whose sizes are open.
 
     Parameters
     ----------
     network
-        In evaluation mode, on the processor.
+        Gives it, in evaluation mode and on the processor; asked if it is not kept.
+    spec
+        Of the network.
     kept
         File (.xml) where the model is kept: read if it is there, else written.
     """
@@ -153,13 +157,12 @@ def converted(network: UNet, kept: Path | None = None) -> Any:
             return _core().read_model(kept)
         except RuntimeError as error:
             _LOG.warning("%s is no OpenVINO model, made anew: %s", kept.name, error)
-    spec = network.spec
     # Small: tracing takes as long as a pass. Not too small: every level sees two cells.
     example = torch.zeros(1, spec.in_channels, *(2 * s for s in spec.stride))
     with torch.no_grad(), warnings.catch_warnings():
         # Checks of the size are traced as constants, as they should be.
         warnings.simplefilter("ignore")
-        model = openvino.convert_model(Stacked(network).eval(), example_input=example)
+        model = openvino.convert_model(Stacked(network()).eval(), example_input=example)
     model.reshape([1, spec.in_channels, -1, -1, -1])
     if kept is not None:
         _keep(model, kept)
