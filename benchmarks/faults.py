@@ -39,6 +39,7 @@ FLAKY, POISON, DEADLY = 2, 5, 9
 CHILD = """
 import pickle, sys
 from napari_unetseg.inference.run import predict_job
+from napari_unetseg.models import network_predictor  # torch takes its time
 job = pickle.loads(bytes.fromhex(sys.argv[1]))
 print("ready", flush=True)
 predict_job(job)
@@ -52,8 +53,11 @@ class Site:
         self.folder, self.shape = folder, shape
         self.volume = folder / "volume.zarr"
         make_volume(self.volume, shape, Box.whole(shape))
-        # Named, so that a slow moment does not choose another backend.
-        self._choices: dict[str, Any] = {"block": BLOCK, "backend": "torch-fp32"}
+        # Named, so that a slow moment does not choose another backend; one thread,
+        # because two add up in another order.
+        self._choices: dict[str, Any] = {
+            "block": BLOCK, "backend": "torch-fp32", "threads": 1,
+        }  # fmt: skip
 
     def job(self, name: str, **choices: Any) -> PredictJob:
         """Return a job whose prediction goes into a folder of this name."""
@@ -117,7 +121,7 @@ def killed(site: Site, n_kills: int, reference: dict[str, bytes]) -> dict[str, A
         )
         assert child.stdout is not None
         child.stdout.readline()
-        time.sleep(randomness.uniform(0.0, 2.5))
+        time.sleep(randomness.uniform(0.3, 3.0))
         child.send_signal(signal.SIGKILL)
         child.communicate()
         if child.returncode == -signal.SIGKILL:  # else it had ended by itself

@@ -77,7 +77,9 @@ class PredictConfig(Config):
         "float32 does, measured once, if automatic.",
     )
     threads: Annotated[int, Field(ge=0)] = Field(
-        0, description="Processor threads; 0 takes all cores but one, at least two."
+        0,
+        description="Processor threads of each worker; 0 takes all cores but one, at "
+        "least two, or shares them.",
     )
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         None,

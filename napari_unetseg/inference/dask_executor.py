@@ -342,7 +342,7 @@ def _share_of(config: PredictConfig) -> dict[str, Any]:
         cores = os.cpu_count() or 1
     memory = config.memory_gb or available_bytes() / 2e9
     return {
-        "threads": max(1, (config.threads or cores) // config.workers),
+        "threads": config.threads or max(1, cores // config.workers),
         "memory_gb": memory / config.workers,
     }
 

@@ -48,7 +48,7 @@ def make_job(
     """Return a function that makes a job in a folder of its own."""
 
     def make(name: str, **choices: Any) -> PredictJob:
-        known = {"flips": 1, "threads": 2, "block": (16, 32, 32), "backend": "auto"}
+        known = {"flips": 1, "threads": 1, "block": (16, 32, 32), "backend": "auto"}
         return PredictJob(
             volume_uri=str(phantom_path),
             time_point=0,
