@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
 
 from napari_unetseg.app.sample import DEFAULT_MODEL
@@ -12,11 +13,12 @@ from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.data.phantom import make_phantom
-from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.inference.job import PredictJob
 from napari_unetseg.models.store import read_card
 
 CHUNK: Zyx = (64, 64, 64)
+PHANTOM_SIDE = 96
 
 
 def make_volume(path: Path, shape: Zyx, filled: Box, *, seed: int = 0) -> None:
@@ -29,10 +31,13 @@ def make_volume(path: Path, shape: Zyx, filled: Box, *, seed: int = 0) -> None:
         voxel_size=(1.0, 1.0, 1.0),
         n_levels=1,
     )
-    image = make_phantom(filled.shape, seed=seed).image
+    # Phantoms take their time: a small one is repeated.
+    side = zyx(min(PHANTOM_SIDE, n) for n in filled.shape)
+    image = make_phantom(side, seed=seed).image
+    extra = [(0, n - m) for n, m in zip(filled.shape, side, strict=True)]
     array = group["0"]
     assert isinstance(array, zarr.Array)
-    array[filled.slices] = image
+    array[filled.slices] = np.pad(image, extra, mode="wrap")
 
 
 def make_job(volume: Path, folder: Path, **choices: Any) -> PredictJob:

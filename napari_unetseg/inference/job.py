@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,11 @@ from napari_unetseg.data.done_log import DoneLog
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.data.volume import Volume
-from napari_unetseg.errors import ModelMismatchError, RunMismatchError
+from napari_unetseg.errors import (
+    MemoryBudgetError,
+    ModelMismatchError,
+    RunMismatchError,
+)
 from napari_unetseg.geometry import BlockGrid, Zyx, zyx
 from napari_unetseg.inference.executors import BLOCKS_READ_AHEAD, BLOCKS_TO_WRITE
 from napari_unetseg.inference.memory import (
@@ -29,6 +35,9 @@ from napari_unetseg.models.store import ModelCard, read_card
 
 if TYPE_CHECKING:
     from napari_unetseg.models.network_predictor import NetworkPredictor
+
+SMALLER_CHUNKS = (1, 2, 4)
+"""By which chunks are divided until a block fits the memory."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +116,27 @@ def plan_blocks(job: PredictJob, volume: Volume, predictor: Predictor) -> BlockG
     if grid is not None:
         check_fits_memory(grid, bytes_for, memory)
         return grid
-    return plan_grid(
+    if allowed is None:
+        memory //= 2
+    choose = partial(
+        plan_grid,
         volume.shape,
-        chunk=output_chunk(volume.shape, predictor.stride, job.config.block),
         halo=predictor.halo,
         stride=predictor.stride,
         bytes_for=bytes_for,
-        memory_bytes=memory // 2 if allowed is None else memory,
+        memory_bytes=memory,
         wanted=job.config.block,
         mvoxel_per_s=predictor.mvoxel_per_s,
     )
+    chunk = output_chunk(volume.shape, predictor.stride, job.config.block)
+    for smaller in SMALLER_CHUNKS:  # slow, but better than not at all
+        tight = zyx(
+            max(s, c // smaller // s * s)
+            for c, s in zip(chunk, predictor.stride, strict=True)
+        )
+        with contextlib.suppress(MemoryBudgetError):
+            return choose(chunk=tight)
+    return choose(chunk=chunk)
 
 
 def _known_grid(

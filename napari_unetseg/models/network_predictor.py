@@ -131,13 +131,13 @@ class NetworkPredictor:
         """Return an upper estimate of the memory of predicting one read box."""
         spec = self.card.spec
         padded = int(np.prod(spec.padded(read_shape)))
-        raters = max(1, len(self.rater_names))
-        # Sums and maps of all raters, a copy of each while it is added, the image
-        # before and after mirroring; cropped to the write box, so this is generous.
-        sums = 4 * padded * spec.n_channels_out * (2 + 3 * raters)
+        n_logits = spec.n_channels_out * (1 + len(self.rater_names))
+        answer = padded * (n_logits + len(self.map_names))  # bytes, at most
+        # Of several passes, sums and entropy are kept, and the mirrored logits.
+        sums = 4 * padded * (2 * n_logits + 1) if len(self._mirrors) > 1 else 0
         images = 3 * 4 * padded * spec.in_channels
         shape = self._patch if not spec.is_tile_invariant else read_shape
-        return sums + images + self._runner.activation_bytes(shape)
+        return answer + sums + images + self._runner.activation_bytes(shape)
 
     @property
     def _patch(self) -> Zyx:

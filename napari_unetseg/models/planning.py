@@ -185,10 +185,10 @@ def activation_bytes(spec: NetworkSpec, shape: Zyx) -> int:
         floats += full * detail
         joined = 2 * detail + 4 * head + _in_16(detail + head) + _in_16(head)
         work.append(1.25 * full * joined)
+    # The heads come last, when what the levels worked on is gone.
     raters = spec.n_raters if spec.has_raters else 0
-    floats += full * (
-        spec.n_channels_out * (1 + 2 * raters) + 4 * RATER_WIDTH * (raters > 0)
-    )
+    answers = spec.n_channels_out * (1 + 2 * raters)
+    work.append(full * (answers + 4 * RATER_WIDTH * (raters > 0)))
     return int(FLOAT_BYTES * (floats + max(work)))
 
 

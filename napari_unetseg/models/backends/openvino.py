@@ -31,7 +31,7 @@ from napari_unetseg.models.unet import UNet
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 # Of the memory that torch takes: buffers are used again as soon as they are free.
-_SHARES = {"fp32": 0.8, "bf16": 0.5}
+_SHARES = {"fp32": 0.8, "bf16": 0.52}
 _LOG = logging.getLogger(__name__)
 
 

@@ -13,6 +13,9 @@ from napari_unetseg.geometry import Zyx
 from napari_unetseg.models.planning import activation_bytes
 from napari_unetseg.models.unet import UNet
 
+BF16_SHARE = 0.7
+"""Of the memory of a pass in float32: what rearranges numbers keeps its width."""
+
 _BF16_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
@@ -51,7 +54,8 @@ class TorchRunner:
 
     def activation_bytes(self, shape: Zyx) -> int:
         """Return an upper estimate of the memory of one pass."""
-        return activation_bytes(self._network.network.spec, shape)
+        share = 1.0 if self._dtype == torch.float32 else BF16_SHARE
+        return int(share * activation_bytes(self._network.network.spec, shape))
 
 
 class Stacked(nn.Module):
