@@ -90,6 +90,9 @@ class PredictConfig(Config):
         description="A chunk that is not on disk: a failed block, or empty space.",
     )
     retry_failed: bool = Field(True, description="Try failed blocks again.")
+    only_failed: bool = Field(
+        False, description="Try failed blocks again, and no other."
+    )
     workers: Annotated[int, Field(ge=0, le=1024)] = Field(
         0,
         description="Processes on this machine that share the blocks; 0 takes them in "

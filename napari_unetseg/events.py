@@ -153,10 +153,17 @@ Event: TypeAlias = (
 )
 OnEvent: TypeAlias = Callable[[Event], None]
 IsCancelled: TypeAlias = Callable[[], bool]
+Look: TypeAlias = Callable[[], Zyx | None]
+"""Says at which voxel somebody looks now, so that its surroundings come first."""
 
 
 def ignore_event(event: Event) -> None:
     """Take an event and do nothing: the default listener."""
+
+
+def nobody_looks() -> Zyx | None:
+    """Say that nobody looks anywhere: the default."""
+    return None
 
 
 def never_cancelled() -> bool:

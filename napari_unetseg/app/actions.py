@@ -39,10 +39,12 @@ from napari_unetseg.errors import (
 )
 from napari_unetseg.events import (
     IsCancelled,
+    Look,
     OnEvent,
     RunStarted,
     ignore_event,
     never_cancelled,
+    nobody_looks,
 )
 from napari_unetseg.geometry import Box
 from napari_unetseg.inference.run import PredictJob, predict_job
@@ -122,8 +124,15 @@ def predict(
     config: PredictConfig | None = None,
     on_event: OnEvent = ignore_event,
     is_cancelled: IsCancelled = never_cancelled,
+    look: Look = nobody_looks,
 ) -> dict[str, Any]:
-    """Predict a box or the whole volume with a model version; resumes by itself."""
+    """Predict a box or the whole volume with a model version; resumes by itself.
+
+    Parameters
+    ----------
+    look
+        Where somebody looks: blocks near to it come first.
+    """
     config = config or PredictConfig()
     with Project.open(folder, read_only=True) as project:
         version = config.model or project.active_model
@@ -134,9 +143,8 @@ def predict(
             )
         check_fits(project.models.card(version), project.volume, project.class_names)
         with _only_one(project, version):
-            summary = predict_job(
-                _predict_job(project, version, config), on_event, is_cancelled
-            )
+            job = _predict_job(project, version, config)
+            summary = predict_job(job, on_event, is_cancelled, look)
     return {
         "version": version,
         "outcome": summary.outcome.value,

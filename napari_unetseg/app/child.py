@@ -1,8 +1,9 @@
 """The child process of long work: ``python -m napari_unetseg.app.child``.
 
 The first line on standard input says what to do; every event is a line on standard
-output. A second line, or the end of the input because the parent is gone, means "stop":
-a window that dies takes no half-finished work with it, and leaves no orphan behind.
+output. Later lines say where somebody looks, as ``{"look": [z, y, x]}``, or to stop. So
+does the end of the input, because then the parent is gone: a window that dies takes no
+half-finished work with it, and leaves no orphan behind.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from napari_unetseg.config import (
     TrainConfig,
 )
 from napari_unetseg.errors import Cancelled, UnetsegError
-from napari_unetseg.events import Event, Outcome, RunFinished
+from napari_unetseg.events import Event, Look, Outcome, RunFinished, nobody_looks
+from napari_unetseg.geometry import Zyx, zyx
 
 _LOG = logging.getLogger(__name__)
 CONFIGS: dict[str, type[Config]] = {
@@ -38,6 +40,7 @@ CONFIGS: dict[str, type[Config]] = {
     "export": ExportConfig,
     "sample": Config,
 }
+_LOOKING = {"predict"}
 
 
 def run(
@@ -45,6 +48,7 @@ def run(
     arguments: dict[str, Any],
     on_event: Callable[[Event], None],
     is_cancelled: Callable[[], bool],
+    look: Look = nobody_looks,
 ) -> RunFinished:
     """Do one verb of :mod:`napari_unetseg.app.actions`, whatever happens.
 
@@ -54,13 +58,20 @@ def run(
         ``"convert"``, ``"predict"``, ``"train"``, ``"export"`` or ``"sample"``.
     arguments
         ``config`` as plain data, and the paths that the action takes.
+    look
+        Where somebody looks, for verbs that do what is near first.
     """
     action = getattr(actions, verb)
     config = CONFIGS[verb].model_validate(arguments.pop("config", {}))
     paths = {name: Path(value) for name, value in arguments.items()}
+    more = {"look": look} if verb in _LOOKING else {}
     try:
         result = action(
-            **paths, config=config, on_event=on_event, is_cancelled=is_cancelled
+            **paths,
+            config=config,
+            on_event=on_event,
+            is_cancelled=is_cancelled,
+            **more,
         )
     except Cancelled as error:
         return RunFinished(Outcome.CANCELLED, error=str(error))
@@ -87,23 +98,39 @@ def main(stdin: IO[str] = sys.stdin) -> int:
     with contextlib.suppress(OSError, AttributeError):
         os.nice(15)
     job = json.loads(stdin.readline())
-    stop = threading.Event()
-    threading.Thread(target=_listen, args=(stdin, stop), daemon=True).start()
+    parent = _Parent()
+    threading.Thread(target=parent.listen, args=(stdin,), daemon=True).start()
 
     def send(event: Event) -> None:
         try:
             events.write(to_line(event) + "\n")
         except (BrokenPipeError, ValueError):
-            stop.set()
+            parent.stop.set()
 
-    finished = run(job["verb"], job["arguments"], send, stop.is_set)
+    finished = run(job["verb"], job["arguments"], send, parent.stop.is_set, parent.look)
     send(finished)
     return 0 if finished.outcome is not Outcome.FAILED else 1
 
 
-def _listen(stdin: IO[str], stop: threading.Event) -> None:
-    stdin.readline()
-    stop.set()
+class _Parent:
+    """What the parent says while the work goes on."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._place: Zyx | None = None
+
+    def look(self) -> Zyx | None:
+        """Return where somebody looks."""
+        return self._place
+
+    def listen(self, stdin: IO[str]) -> None:
+        """Take lines until the parent wants an end, or is gone."""
+        for line in stdin:
+            try:
+                self._place = zyx(json.loads(line)["look"])
+            except (ValueError, TypeError, KeyError):
+                break
+        self.stop.set()
 
 
 if __name__ == "__main__":

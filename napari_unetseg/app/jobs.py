@@ -16,6 +16,7 @@ from napari_unetseg.app.status import JobState
 from napari_unetseg.app.wire import from_line
 from napari_unetseg.config import Config
 from napari_unetseg.events import Event, Message, Outcome, RunFinished
+from napari_unetseg.geometry import Zyx
 
 CANCEL_GRACE_S = 20.0
 EVENTS_PER_POLL = 200
@@ -88,6 +89,11 @@ class JobRunner:
             self.state = JobState.CANCELLING
             self._cancelled_at = time.monotonic()
             self._tell("cancel\n")
+
+    def look_at(self, voxel: Zyx) -> None:
+        """Tell the child where somebody looks, so that it goes on there."""
+        if self.state is JobState.RUNNING:
+            self._tell(json.dumps({"look": list(voxel)}) + "\n")
 
     def close(self) -> None:
         """End whatever runs, without waiting for it to finish."""

@@ -19,6 +19,7 @@ from napari_unetseg.events import (
     RunFinished,
     StepDone,
 )
+from napari_unetseg.geometry import Zyx
 
 
 class Listener(Protocol):
@@ -82,6 +83,11 @@ class LongWork:
         if not self.status.is_idle:
             self._runner.cancel()
             self._listener.on_status(self._meter.cancelling())
+
+    def look_at(self, voxel: Zyx) -> None:
+        """Tell a running prediction where somebody looks."""
+        if self.status.verb == "predict":
+            self._runner.look_at(voxel)
 
     def poll(self) -> None:
         """Pass on what the job said since the last call."""

@@ -38,7 +38,7 @@ from napari_unetseg.events import (
     RunFinished,
     StepDone,
 )
-from napari_unetseg.geometry import Box
+from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.inference.run import known_blocks
 
 
@@ -116,7 +116,11 @@ class Session(EditingVerbs, ReviewVerbs):
         usual = self._usual("flips", "device", "threads")
         config = PredictConfig.model_validate({**usual, **options, "box": box})
         if self._start_if_possible("predict", config):
-            self._last_predict = config
+            self._last_predict = config.replace(only_failed=False)
+
+    def look_at(self, voxel: Zyx) -> None:
+        """Let a running prediction go on around a voxel."""
+        self._work.look_at(voxel)
 
     def train_new(self, **options: object) -> None:
         """Train a new model from the labels made so far."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.chunks import sweep_partial
 from napari_unetseg.data.done_log import DoneLog
 from napari_unetseg.data.predictions import PredictionStore
@@ -30,11 +32,13 @@ from napari_unetseg.events import (
     BlockState,
     Event,
     IsCancelled,
+    Look,
     OnEvent,
     Outcome,
     RunStarted,
     ignore_event,
     never_cancelled,
+    nobody_looks,
 )
 from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
 from napari_unetseg.inference.coarse_levels import write_coarse_levels
@@ -46,6 +50,7 @@ from napari_unetseg.inference.executors import (
     Started,
 )
 from napari_unetseg.inference.job import PredictJob, fingerprint_of, open_store
+from napari_unetseg.inference.order import nearest_first
 from napari_unetseg.inference.workers import workers_for
 from napari_unetseg.models.predictor import check_channels
 from napari_unetseg.models.store import read_card
@@ -81,6 +86,7 @@ def predict_job(
     job: PredictJob,
     on_event: OnEvent = ignore_event,
     is_cancelled: IsCancelled = never_cancelled,
+    look: Look = nobody_looks,
 ) -> RunSummary:
     """Predict what a job asks for, going on where an earlier run stopped.
 
@@ -91,6 +97,8 @@ def predict_job(
     ----------
     is_cancelled
         Is asked from several threads.
+    look
+        Where somebody looks, asked before every block: near ones come first.
 
     Raises
     ------
@@ -120,14 +128,14 @@ def predict_job(
                 sweep_partial(store.path)
             summary = run_inference(
                 plan.grid,
-                _selected(plan.grid, job.config.box),
+                _selected(plan.grid, job.config, log),
                 open_steps=open_steps,
                 log=log,
                 executor=workers.executor,
                 finest_only=not workers.write_all_levels,
                 backend=plan.backend,
                 retry_failed=job.config.retry_failed,
-                centre=None if job.config.box is None else job.config.box.centre,
+                look=partial(_looked_at, job.config.box, look),
                 subject=card.version,
                 on_event=on_event,
                 is_cancelled=is_cancelled,
@@ -148,7 +156,7 @@ def run_inference(
     executor: Executor | None = None,
     finest_only: bool = False,
     retry_failed: bool = True,
-    centre: Zyx | None = None,
+    look: Look = nobody_looks,
     subject: str = "",
     backend: str = "",
     on_event: OnEvent = ignore_event,
@@ -165,8 +173,8 @@ def run_inference(
         Makes the three steps, wherever they are taken.
     finest_only
         Whether the steps leave the coarse levels to later.
-    centre
-        Blocks near to it come first; the middle of all blocks if None.
+    look
+        Blocks near to where somebody looks come first; else near to the middle.
     subject, backend
         What is predicted with, for the events and the summary.
 
@@ -183,7 +191,7 @@ def run_inference(
     on_event(BlocksPlanned(grid.counts, grid.block, tuple(indices), dict(log.states)))
     started = time.monotonic()
     tally = _Tally()
-    blocks = (grid[index] for index in _nearest_first(grid, todo, centre))
+    blocks = nearest_first(grid, todo, look)
     with contextlib.closing(
         (executor or PipelineExecutor()).run(blocks, open_steps, is_cancelled)
     ) as run:
@@ -253,21 +261,13 @@ def _event_of(
     return BlockDone(index, box, state, progress.seconds, progress.reason)
 
 
-def _nearest_first(
-    grid: BlockGrid, indices: Sequence[int], centre: Zyx | None
-) -> Iterator[int]:
-    """Yield blocks by their distance from a voxel, or from the middle of them all."""
-    if not indices:
-        return
-    first, last = grid[min(indices)].write_box, grid[max(indices)].write_box
-    middle = first.hull(last).centre if centre is None else centre
-
-    def distance(index: int) -> tuple[int, int]:
-        near = grid[index].write_box.centre
-        return sum((a - b) ** 2 for a, b in zip(near, middle, strict=True)), index
-
-    yield from sorted(indices, key=distance)
+def _looked_at(box: Box | None, look: Look) -> Zyx | None:
+    """Return where somebody looks, else the middle of what is wanted."""
+    return look() or (None if box is None else box.centre)
 
 
-def _selected(grid: BlockGrid, box: Box | None) -> tuple[int, ...]:
-    return tuple(range(len(grid))) if box is None else grid.touching(box)
+def _selected(grid: BlockGrid, config: PredictConfig, log: DoneLog) -> Sequence[int]:
+    wanted = range(len(grid)) if config.box is None else grid.touching(config.box)
+    if not config.only_failed:
+        return wanted
+    return [i for i in wanted if log.states.get(i) is BlockState.FAILED]

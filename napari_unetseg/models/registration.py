@@ -21,7 +21,7 @@ from napari_unetseg.models.unet import UNet
 from napari_unetseg.models.weights import save_weights
 
 TOLERANCE = 1e-3
-ACROSS = 64  # voxels across the measured axis: fewer, and the border hides the seam
+ACROSS = 96  # voxels across the measured axis: fewer, and the border hides the seam
 NEAR = 64  # voxels along it at first; most networks forget sooner
 
 

@@ -28,6 +28,7 @@ from napari_unetseg.viewer.image_layers import warm_up
 from napari_unetseg.viewer.keys import KEYS, bind_keys
 from napari_unetseg.viewer.keys_dialog import KeysDialog
 from napari_unetseg.viewer.layers import SessionLayers
+from napari_unetseg.viewer.look_ahead import LookAhead
 from napari_unetseg.viewer.notices import NoticeLog, show_notice
 from napari_unetseg.viewer.panels.correct import CorrectPanel
 from napari_unetseg.viewer.panels.export import ExportPanel
@@ -76,6 +77,7 @@ class MainWidget(QWidget):
         self.session = session or Session(read_preferences())
         self.layers = SessionLayers(napari_viewer, self.session)
         self.edits = EditTools(napari_viewer, self.session, self.layers)
+        self._look_ahead = LookAhead(self.session, self.layers)
         self._keys = bind_keys(napari_viewer, self)
         self._connections = Connections()
         self._preferences = PreferencesLink(self.session.set_preferences)
@@ -246,6 +248,7 @@ class MainWidget(QWidget):
 
     def _tick(self) -> None:
         self.session.poll()
+        self._look_ahead.tick()
         for panel in self.panels.values():
             panel.refresh_if_marked()
 

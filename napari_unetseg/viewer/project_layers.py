@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_unetseg.data.predictions import PredictionStore
 
 CORRECTIONS, PREVIEW = "corrections", "preview"
+FAILED_BLOCKS = "failed blocks"
 MAP_LAYERS = {
     RATER_DISAGREEMENT: ("rater disagreement", "magma"),
     MODEL_DISAGREEMENT: ("model disagreement", "viridis"),
@@ -50,6 +51,7 @@ ORDER = (
     *CONTOUR_LEVELS,
     BACKGROUND,
     OTHERS,
+    FAILED_BLOCKS,
     CORRECTIONS,
     PREVIEW,
 )

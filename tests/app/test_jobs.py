@@ -107,6 +107,20 @@ def test_cancel_ends_a_job_between_blocks(
     assert runner.state is JobState.IDLE
 
 
+def test_a_job_goes_on_where_somebody_looks(
+    runner: JobRunner, project_with_model: Path
+) -> None:
+    runner.look_at((0, 0, 0))  # nothing runs: nobody hears it
+    small = SMALL_BLOCKS.replace(threads=1)
+    runner.start("predict", small, folder=project_with_model)
+    runner.look_at((0, 0, 0))  # said before it has read its first line
+    events = collect(runner)
+    order = [event.index for event in events if isinstance(event, BlockDone)]
+    assert order[0] == 0
+    assert isinstance(events[-1], RunFinished)
+    assert events[-1].outcome is Outcome.DONE
+
+
 def test_a_killed_job_becomes_a_sentence_and_can_be_started_again(
     runner: JobRunner, project_with_model: Path
 ) -> None:

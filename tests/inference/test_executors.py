@@ -181,3 +181,41 @@ def test_a_flag_that_fails_is_raised(executor: Executor) -> None:
 
     with pytest.raises(LookupError, match="no flag"):
         list(executor.run(BLOCKS, lambda: Trace().steps, is_cancelled))
+
+
+def test_a_share_that_falters_is_tried_again(executor: Executor) -> None:
+    trace = Trace()
+    tries = {"read": 0, "write": 0}
+
+    def falters(step: str, block: Block) -> None:
+        if block.index == 4:
+            tries[step] += 1
+            if tries[step] <= 2:
+                raise ConnectionResetError("the share is away")
+
+    def read(block: Block) -> Any:
+        falters("read", block)
+        return trace.read(block)
+
+    def write(block: Block, prediction: BlockPrediction) -> None:
+        falters("write", block)
+        trace.write(block, prediction)
+
+    steps = Steps(read, trace.predict, write)
+    ended = results(executor.run(BLOCKS, lambda: steps, never_cancelled))
+    assert not any(result.error for result in ended)
+    assert tries == {"read": 3, "write": 3}
+    assert trace.done("write") == list(range(12))
+
+
+def test_what_is_explained_is_not_tried_again(executor: Executor) -> None:
+    tries: list[int] = []
+
+    def read(block: Block) -> Any:
+        tries.append(block.index)
+        raise MissingChunkError("A chunk is lost")
+
+    steps = Steps(read, Trace().predict, Trace().write)
+    ended = results(executor.run(BLOCKS[:3], lambda: steps, never_cancelled))
+    assert all(isinstance(r.error, MissingChunkError) for r in ended)
+    assert tries == [0, 1, 2]

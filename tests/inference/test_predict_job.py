@@ -105,6 +105,34 @@ def test_only_blocks_that_touch_the_box_are_predicted_the_nearest_first(
     assert [e.index for e in events if isinstance(e, BlockDone)] == [3, 1]
 
 
+def test_failed_blocks_alone_are_tried_again(
+    begun: PredictJob, make_job: Callable[..., PredictJob]
+) -> None:
+    with DoneLog.open(begun.log_path, DoneLog.read(begun.log_path)[0] or {}) as log:
+        log.record(2, BlockState.FAILED, "The disk was away.")
+    events: list[Event] = []
+    summary = predict_job(make_job(only_failed=True), events.append)
+    assert summary.done == 1
+    assert events[0] == RunStarted("predict", 1, 0, "v1")
+    assert [e.index for e in events if isinstance(e, BlockDone)] == [2]
+    assert predict_job(make_job(only_failed=True)).done == 0
+    assert predict_job(make_job()).done == 2
+
+
+def test_what_a_killed_process_had_not_finished_is_swept(
+    begun: PredictJob, make_job: Callable[..., PredictJob]
+) -> None:
+    stray = begun.prediction_path / "probability" / "0" / "c" / "0.4f2a.partial"
+    stray.write_bytes(b"half a chunk")
+    assert predict_job(make_job(box=Box((0, 0, 0), (1, 1, 1)))).done == 0
+    assert stray.exists()  # the run before had ended by itself
+    log = begun.log_path
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(line for line in lines if "synced" not in line))
+    predict_job(make_job())
+    assert not stray.exists()
+
+
 def test_a_cancelled_job_says_so(make_job: Callable[..., PredictJob]) -> None:
     summary = predict_job(make_job(block=BLOCK), is_cancelled=lambda: True)
     assert (summary.outcome, summary.done) == (Outcome.CANCELLED, 0)

@@ -62,7 +62,7 @@ def test_serial_and_pipeline_leave_the_same_bytes_on_every_level(
 ) -> None:
     one, other = make_run(voxels), make_run(voxels)
     one.go(SerialExecutor())
-    other.go(PipelineExecutor(), centre=(0, 0, 0))  # in another order, too
+    other.go(PipelineExecutor(), look=lambda: (0, 0, 0))  # in another order, too
     assert_same_contents(one.path / "v1.zarr", other.path / "v1.zarr")
 
 
@@ -83,7 +83,7 @@ def test_a_run_tells_its_plan_and_every_block(run: Any, executor: Executor) -> N
 
 def test_blocks_near_the_wanted_place_come_first(run: Any) -> None:
     events: list[Event] = []
-    run.go(SerialExecutor(), events, indices=range(7), centre=(4, 8, 330))
+    run.go(SerialExecutor(), events, indices=range(7), look=lambda: (4, 8, 330))
     assert [e.index for e in ended(events)] == [5, 4, 6, 3, 2, 1, 0]
     events.clear()
     run.go(SerialExecutor(), events, indices=range(7, 14))

@@ -92,7 +92,7 @@ def test_weights_of_a_small_network_fit_into_six_megabytes() -> None:
 
 def test_memory_grows_with_the_volume_and_the_raters() -> None:
     spec = plan_network(voxel_size=(1, 1, 1), shape=(99, 99, 99))
-    rated = plan_network(voxel_size=(1, 1, 1), shape=(99, 99, 99), n_raters=3)
+    rated = plan_network(voxel_size=(1, 1, 1), shape=(99, 99, 99), n_raters=40)
     small, large = (activation_bytes(spec, (n, n, n)) for n in (64, 128))
     assert large == 8 * small
     assert activation_bytes(rated, (64, 64, 64)) > small

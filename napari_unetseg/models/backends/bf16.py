@@ -21,7 +21,8 @@ def compensated(network: UNet, image: Tensor) -> UNet:
     whole: its mean moves, and everything after it. Layer by layer, from the first on,
     the bias takes that shift back, as in bias correction of quantised networks (Nagel
     et al., "Data-free quantization through weight equalization and bias correction",
-    ICCV 2019, section 4.2).
+    ICCV 2019, section 4.2). Biases are rounded too; what that leaves, the next layer
+    takes back.
 
     Parameters
     ----------
@@ -73,8 +74,9 @@ def _round_input(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
 
 
 def _shift_bias(wanted: Tensor, layer: Any, _input: Any, output: Tensor) -> Tensor:
-    shift = wanted - _channel_means(output)
-    layer.bias.data += shift
+    bias = layer.bias.data
+    layer.bias.data = (bias + wanted - _channel_means(output)).bfloat16().float()
+    shift = layer.bias.data - bias
     shifted: Tensor = output + shift.view(1, -1, 1, 1, 1)
     return shifted
 

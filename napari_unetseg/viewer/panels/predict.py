@@ -21,6 +21,7 @@ from napari_unetseg.viewer.controls import (
     row,
     set_hint,
 )
+from napari_unetseg.viewer.failed_blocks import FailedBlocks
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 
 VIEW, BOX, WHOLE = "view", "box", "whole"
@@ -37,6 +38,7 @@ _TIPS = {
 _FIELDS = ("flips", "device", "backend", "threads", "memory_gb", "block",
            "missing_chunks", "retry_failed")  # fmt: skip
 _NOT_IN_VIEW = "The volume is not in view. Move it into view, then predict."
+_RETRY_TIP = "Predict the blocks again that failed; the cross on the map says why."
 _STOP_TIP = "Stop predicting. Finished blocks stay, and are not done again."
 
 
@@ -56,8 +58,10 @@ class PredictPanel(Panel):
         self.more = Fold(self.form, "Speed, memory and device.")
         self.button = push_button("Predict", _TIPS[VIEW], self.predict, "primary")
         self.stop = push_button("Stop", _STOP_TIP, self.session.cancel)
+        self.retry = push_button("Retry failed", _RETRY_TIP, self.retry_failed)
         self._hint = label(role="hint", wraps=True)
         self._box_row = self._make_box_row()
+        self.failed = FailedBlocks(parts.layers)
         self.map = BlockMap()
         self.map.reason_of = self._reason_of
         self.map.clicked.connect(self.layers.go_to)
@@ -67,6 +71,7 @@ class PredictPanel(Panel):
         self.body.addWidget(self._hint)
         self.body.addWidget(self.more)
         self.body.addWidget(self.map)
+        self.body.addLayout(row(self.retry, None))
         self.connections.add(self.session.planned, self._on_plan)
         self.connections.add(self.session.block_changed, self._on_block)
         self.connections.add(self.session.model_changed, self._show_blocks)
@@ -83,6 +88,10 @@ class PredictPanel(Panel):
         elif scope == WHOLE or box is not None:
             self.session.predict(box, **self.form.changes())
 
+    def retry_failed(self) -> None:
+        """Predict the failed blocks again, and no others."""
+        self.session.predict(None, **{**self.form.changes(), "only_failed": True})
+
     def refresh(self) -> None:
         """Show what can be done and how far it is."""
         self.box_scope.settle()
@@ -96,6 +105,7 @@ class PredictPanel(Panel):
         self.button.setVisible(not is_predicting)
         self.stop.setVisible(is_predicting)
         explain(self.stop, _STOP_TIP, self.session.why_not("cancel"))
+        self.retry.setVisible(job.is_idle and self.map.counts[BlockState.FAILED] > 0)
         self._box_row.setVisible(scope == BOX)
         set_hint(self._hint, reason if job.is_idle else "")
         self.set_summary(self._summary())
@@ -104,6 +114,7 @@ class PredictPanel(Panel):
         """Let go of the session, and take the box away."""
         super().close_panel()
         self.box_scope.close()
+        self.failed.close()
 
     def _make_box_row(self) -> QWidget:
         depth = QSpinBox()
@@ -143,17 +154,21 @@ class PredictPanel(Panel):
     def _on_plan(self, plan: BlocksPlanned) -> None:
         project = self.session.project
         if project is not None:
-            self.map.set_plan(plan, self.session.block_states, project.volume.shape)
+            states, shape = self.session.block_states, project.volume.shape
+            self.map.set_plan(plan, states, shape)
+            self.failed.set_plan(plan, states, shape)
         self.mark()
 
     def _on_block(self, index: int, state: BlockState) -> None:
         self.map.set_state(index, state)
+        self.failed.set_state(index, state)
         self.mark()
 
     def _show_blocks(self, *_: object) -> None:
         plan, project = self.session.last_plan, self.session.project
         if plan is None or project is None:
             self.map.set_plan(None, {})
+            self.failed.close()
         else:
             self._on_plan(plan)
         self.mark()
