@@ -3,7 +3,8 @@
 The same weights, on two volumes: the phantom with the shipped model, and a nerve cord
 with a network trained for a minute. Ours is the product's own way: from zarr on disk,
 block by block, to labels, probabilities and maps on disk. MONAI gets the image in
-memory and leaves its answer there, which is in its favour.
+memory and leaves its answer there, which is in its favour. Needs MONAI
+(``pip install monai``).
 """
 
 from __future__ import annotations

@@ -65,9 +65,9 @@ def _run(arguments: argparse.Namespace) -> int:
             raise Cancelled("Stopped", do="The same command goes on from here.")
         if result.get("failed"):
             raise JobFailedError(
-                f"{result['failed']} blocks failed",
-                do="Their reasons are in the runs folder of the project; the same "
-                "command tries them again.",
+                f"{result['failed']} blocks failed, the first one because: "
+                + result["failed_because"],
+                do="The same command tries them again, --only-failed no others.",
             )
     except (Cancelled, KeyboardInterrupt) as error:
         outcome, code = Outcome.CANCELLED, INTERRUPTED

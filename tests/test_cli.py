@@ -285,11 +285,15 @@ def test_a_stopped_prediction_goes_on_later(monkeypatch, capsys) -> None:
 
 
 def test_failed_blocks_are_an_error(monkeypatch, capsys) -> None:
-    _replace(monkeypatch, "predict", {"outcome": "done", "done": 3, "failed": 2})
+    because = "The volume v has lost a chunk. Restore it."
+    told = {"outcome": "done", "done": 3, "failed": 2, "failed_because": because}
+    _replace(monkeypatch, "predict", told)
     assert main(["predict", "p", "--json"]) == ERROR
     result = _json(capsys)
     assert (result["outcome"], result["done"]) == ("failed", 3)
-    assert result["error"].startswith("2 blocks failed.")
+    assert result["error"].startswith(
+        f"2 blocks failed, the first one because: {because}"
+    )
 
 
 def test_what_libraries_print_is_not_in_the_document(monkeypatch, capsys) -> None:

@@ -154,6 +154,7 @@ def predict(
         "voxels": summary.voxels,
         "seconds": summary.seconds,
         "backend": summary.backend,
+        "failed_because": summary.failed_because,
     }
 
 

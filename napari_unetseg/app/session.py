@@ -299,6 +299,10 @@ class Session(EditingVerbs, ReviewVerbs):
                 self.open_path(result["project"])
             case "predict":
                 self.refresh_worklist()
+                if n_failed := result.get("failed", 0):
+                    blocks = "1 block" if n_failed == 1 else f"{n_failed} blocks"
+                    text = f"{blocks} failed. {result['failed_because']}"
+                    self.notice.emit(Notice("warning", text))
             case "train":
                 self._use_new_model(result["version"])
             case "export":

@@ -71,7 +71,13 @@ _ALLOWED_CHANGES = (("missing_chunks", "fail", "fill"),)
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run did; blocks of earlier runs do not count."""
+    """What a run did; blocks of earlier runs do not count.
+
+    Attributes
+    ----------
+    failed_because
+        The reason of the first block that failed.
+    """
 
     outcome: Outcome
     done: int = 0
@@ -80,6 +86,7 @@ class RunSummary:
     voxels: int = 0
     seconds: float = 0.0
     backend: str = ""
+    failed_because: str = ""
 
 
 def predict_job(
@@ -221,13 +228,15 @@ class _Tally:
     def __init__(self) -> None:
         self._counts = dict.fromkeys(BlockState, 0)
         self._voxels = 0
+        self._reason = ""
 
     @property
     def total(self) -> int:
         return sum(self._counts.values())
 
-    def add(self, state: BlockState, box: Box) -> None:
+    def add(self, state: BlockState, box: Box, reason: str) -> None:
         self._counts[state] += 1
+        self._reason = self._reason or reason
         if state is BlockState.DONE:
             self._voxels += box.n_voxels
 
@@ -240,6 +249,7 @@ class _Tally:
             voxels=self._voxels,
             seconds=seconds,
             backend=backend,
+            failed_because=self._reason,
         )
 
 
@@ -257,7 +267,7 @@ def _event_of(
         state = BlockState.FAILED
         _LOG.warning("block %d: %s", index, progress.reason, exc_info=progress.error)
     log.record(index, state, progress.reason, finest_only=finest_only)
-    tally.add(state, box)
+    tally.add(state, box, progress.reason)
     return BlockDone(index, box, state, progress.seconds, progress.reason)
 
 

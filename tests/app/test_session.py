@@ -13,8 +13,10 @@ from napari_unetseg.app.session import Session
 from napari_unetseg.app.status import Notice, SaveKind
 from napari_unetseg.config import MODEL_DISAGREEMENT, ExportConfig, Preferences
 from napari_unetseg.data.corrections import CorrectionStore
+from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import DiskFullError
+from napari_unetseg.events import BlockState
 from napari_unetseg.geometry import Box
 
 PATIENCE_S = 120
@@ -186,6 +188,39 @@ def test_the_whole_loop_without_a_window(
 
     out = Volume.open(tmp_path / "out.zarr").read(WINDOW)[0]
     np.testing.assert_array_equal(out[8], truth[8])
+
+
+def test_blocks_that_fail_are_a_warning_that_says_why(
+    session: Session,
+    notices: list[Notice],
+    phantom_path: Path,
+    model_dir: Path,
+    tmp_path: Path,
+) -> None:
+    image, shape = tmp_path / "torn.zarr", (16, 48, 48)
+    array = create_image(
+        image, shape=shape, dtype="uint8", chunk=(16, 16, 16), voxel_size=(1, 1, 1),
+        n_levels=1,
+    )["0"]  # fmt: skip
+    array[...] = Volume.open(phantom_path).read(Box.whole(shape))[0]
+    (image / "0" / "c" / "0" / "2" / "2").unlink()
+    Project.create(
+        tmp_path / "torn.unetseg", image, class_names=("cell", "fibre")
+    ).close()
+    session.open_project(tmp_path / "torn.unetseg")
+    session.import_model(model_dir)
+
+    session.predict(flips=1, block=(16, 16, 16))
+    finish(session)
+    failed = [i for i, s in session.block_states.items() if s is BlockState.FAILED]
+    assert 0 < len(failed) < 9
+    assert notices[-1].level == "warning"
+    assert "failed. The volume torn has lost a chunk" in notices[-1].text
+
+    before, n_heard = dict(session.block_states), len(notices)
+    session.predict(only_failed=True)
+    wait(session, lambda: len(notices) > n_heard and session.job.is_idle)
+    assert session.block_states == before
 
 
 def test_another_model_brings_its_own_predictions(
