@@ -51,9 +51,9 @@ from napari_unetseg.inference.executors import (
 )
 from napari_unetseg.inference.job import PredictJob, fingerprint_of, open_store
 from napari_unetseg.inference.order import nearest_first
-from napari_unetseg.inference.workers import workers_for
+from napari_unetseg.inference.workers import Workers, workers_for
 from napari_unetseg.models.predictor import check_channels
-from napari_unetseg.models.store import read_card
+from napari_unetseg.models.store import ModelCard, read_card
 
 __all__ = [
     "PredictJob",
@@ -127,31 +127,45 @@ def predict_job(
         with explained_writing("the log of the run", job.log_path):
             job.log_path.unlink(missing_ok=True)  # of a prediction that was removed
     with workers_for(job.config) as workers:
-        plan, open_steps = workers.prepare(job)
-        fingerprint = fingerprint_of(job, volume, card, plan.grid)
-        with DoneLog.open(job.log_path, fingerprint, allowed=_ALLOWED_CHANGES) as log:
-            store = open_store(job, volume, plan)
-            if log.was_killed:
-                sweep_partial(store.path)
-            summary = run_inference(
-                plan.grid,
-                _selected(plan.grid, job.config, log),
-                open_steps=open_steps,
-                log=log,
-                executor=workers.executor,
-                finest_only=not workers.write_all_levels,
-                backend=plan.backend,
-                retry_failed=job.config.retry_failed,
-                look=partial(_looked_at, job.config.box, look),
-                subject=card.version,
-                on_event=on_event,
-                is_cancelled=is_cancelled,
-            )
-            behind = [plan.grid[index].write_box for index in sorted(log.finest_only)]
-            if write_coarse_levels(store, behind, workers.executor, is_cancelled):
-                log.record_all_levels()
-                return summary
-    return replace(summary, outcome=Outcome.CANCELLED)
+        return _predict(workers, job, volume, card, on_event, is_cancelled, look)
+
+
+def _predict(
+    workers: Workers,
+    job: PredictJob,
+    volume: Volume,
+    card: ModelCard,
+    on_event: OnEvent,
+    is_cancelled: IsCancelled,
+    look: Look,
+) -> RunSummary:
+    """Let workers take the blocks, then write the coarse levels that they left out."""
+    plan, open_steps = workers.prepare(job)
+    fingerprint = fingerprint_of(job, volume, card, plan.grid)
+    with DoneLog.open(job.log_path, fingerprint, allowed=_ALLOWED_CHANGES) as log:
+        store = open_store(job, volume, plan)
+        if log.was_killed:
+            sweep_partial(store.path)
+        summary = run_inference(
+            plan.grid,
+            _selected(plan.grid, job.config, log),
+            open_steps=open_steps,
+            log=log,
+            executor=workers.executor,
+            finest_only=not workers.write_all_levels,
+            backend=plan.backend,
+            retry_failed=job.config.retry_failed,
+            look=partial(_looked_at, job.config.box, look),
+            subject=card.version,
+            on_event=on_event,
+            is_cancelled=is_cancelled,
+        )
+        behind = [plan.grid[index].write_box for index in sorted(log.finest_only)]
+        if not write_coarse_levels(store, behind, workers.executor, is_cancelled):
+            return replace(summary, outcome=Outcome.CANCELLED)
+        if behind:
+            log.record_all_levels()
+    return summary
 
 
 def run_inference(
