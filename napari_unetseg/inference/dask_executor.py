@@ -282,18 +282,17 @@ def _own_workers(n: int) -> Iterator[Client]:
     import dask.config
     from distributed import Client, LocalCluster
 
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": FATAL_DEATHS - 1}),
-        LocalCluster(
+    deaths = {"distributed.scheduler.allowed-failures": FATAL_DEATHS - 1}
+    with dask.config.set(deaths):
+        cluster = LocalCluster(
             n_workers=n,
             threads_per_worker=BLOCKS_PER_WORKER,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any port: its usual one may be taken
             memory_limit=0,  # blocks are cut to fit; nothing is to be killed
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+    with cluster, Client(cluster) as client:
         yield client
 
 
