@@ -30,8 +30,8 @@ from napari_unetseg.inference.memory import (
     resident_bytes,
 )
 from napari_unetseg.inference.process_block import sample_of
-from napari_unetseg.models.predictor import Predictor, check_channels
-from napari_unetseg.models.store import ModelCard, read_card
+from napari_unetseg.models.predictor import Predictor
+from napari_unetseg.models.store import ModelCard
 
 if TYPE_CHECKING:
     from napari_unetseg.models.network_predictor import NetworkPredictor
@@ -76,18 +76,10 @@ class Plan:
 
 
 def open_job(job: PredictJob) -> tuple[Volume, NetworkPredictor]:
-    """Open the volume and load the network of a job.
-
-    Raises
-    ------
-    ModelMismatchError
-        If the model is for other volumes.
-    """
+    """Open the volume and load the network of a job."""
     from napari_unetseg.models.network_predictor import NetworkPredictor
 
     volume = Volume.open(job.volume_uri, time_point=job.time_point)
-    card = read_card(job.model_dir)
-    check_channels(card.version, expected=card.spec.in_channels, got=volume.n_channels)
     sample = sample_of(volume, job.normalisation)
     return volume, NetworkPredictor.load(
         job.model_dir, config=job.config, sample=sample

@@ -154,7 +154,7 @@ def _predict(
             executor=workers.executor,
             finest_only=not workers.write_all_levels,
             backend=plan.backend,
-            retry_failed=job.config.retry_failed,
+            retry_failed=job.config.retry_failed or job.config.only_failed,
             look=partial(_looked_at, job.config.box, look),
             subject=card.version,
             on_event=on_event,

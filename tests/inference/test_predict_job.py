@@ -116,6 +116,9 @@ def test_failed_blocks_alone_are_tried_again(
     assert events[0] == RunStarted("predict", 1, 0, "v1")
     assert [e.index for e in events if isinstance(e, BlockDone)] == [2]
     assert predict_job(make_job(only_failed=True)).done == 0
+    with DoneLog.open(begun.log_path, DoneLog.read(begun.log_path)[0] or {}) as log:
+        log.record(2, BlockState.FAILED, "Once more.")
+    assert predict_job(make_job(only_failed=True, retry_failed=False)).done == 1
     assert predict_job(make_job()).done == 2
 
 

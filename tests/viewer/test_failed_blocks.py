@@ -40,10 +40,9 @@ def test_a_failed_block_is_red_where_it_is_until_it_is_done(
     viewer: Viewer, session: Session, failed: FailedBlocks
 ) -> None:
     assert session.project is not None
-    shape = session.project.volume.shape
-    grid = BlockGrid(shape, BLOCK)
+    grid = BlockGrid(session.project.volume.shape, BLOCK)
     plan = BlocksPlanned(grid.counts, BLOCK, tuple(range(len(grid))))
-    failed.set_plan(plan, {0: BlockState.DONE}, shape)
+    failed.set_plan(plan, {0: BlockState.DONE}, grid.shape)
     assert FAILED_BLOCKS not in viewer.layers
 
     last = len(grid) - 1
@@ -61,7 +60,7 @@ def test_a_failed_block_is_red_where_it_is_until_it_is_done(
         cell = np.round(layer.world_to_data(np.asarray(voxel) * size)).astype(int)
         assert layer.data[tuple(cell)] == value
     high = layer.extent.world[1]
-    assert (high <= (np.asarray(shape) + 0.01) * size).all()
+    assert (high <= (np.asarray(grid.shape) + 0.01) * size).all()
 
     failed.set_state(0, BlockState.FAILED)
     assert np.count_nonzero(viewer.layers[FAILED_BLOCKS].data) >= 2
@@ -74,10 +73,9 @@ def test_it_lies_under_what_is_painted(
     viewer: Viewer, session: Session, failed: FailedBlocks
 ) -> None:
     assert session.project is not None
-    shape = session.project.volume.shape
-    grid = BlockGrid(shape, BLOCK)
+    grid = BlockGrid(session.project.volume.shape, BLOCK)
     plan = BlocksPlanned(grid.counts, BLOCK, (0,))
-    failed.set_plan(plan, {0: BlockState.FAILED}, shape)
+    failed.set_plan(plan, {0: BlockState.FAILED}, grid.shape)
     names = [layer.name for layer in viewer.layers]
     assert (
         names.index("image") < names.index(FAILED_BLOCKS) < names.index("corrections")
