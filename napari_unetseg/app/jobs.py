@@ -56,7 +56,9 @@ class JobRunner:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            start_new_session=True,  # Ctrl+C in a terminal reaches the window only
+            # Ctrl+C in a terminal reaches the window only. Not a new session: Linux
+            # shares the processor evenly between sessions, however nice they are.
+            process_group=0,
         )
         self._tell(_job_line(verb, config, paths))
         self.verb, self.state, self._finished = verb, JobState.RUNNING, False

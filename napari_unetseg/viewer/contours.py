@@ -20,7 +20,7 @@ from napari.layers import Vectors
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QTimer
 
-from napari_unetseg.geometry import Box, zyx
+from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.viewer.contour_lines import contour_lines, rater_fractions
 
 if TYPE_CHECKING:
@@ -37,7 +37,35 @@ _NO_CLASSES = np.empty(0, dtype=np.intp)
 
 
 class ContourVectors(Vectors):  # type: ignore[misc, unused-ignore]
-    """Vectors without a thumbnail: drawing it takes longer than drawing the lines."""
+    """Lines that change with every slice, in a volume that does not.
+
+    They have no thumbnail: drawing it takes longer than drawing the lines. And they
+    are as large as the volume: napari asks for the extent of all layers at each slice.
+
+    Parameters
+    ----------
+    shape
+        Of the volume, zyx.
+    options
+        As napari's.
+    """
+
+    def __init__(self, shape: Zyx, **options: Any) -> None:
+        self._shape = shape
+        super().__init__(_NO_LINES.copy(), ndim=3, **options)
+
+    def show(self, vectors: np.ndarray, colors: np.ndarray) -> None:
+        """Take other lines (n, 2, 3) and their colours (n, 4)."""
+        if not len(vectors):
+            self.data = vectors
+            return
+        with self.events.blocker_all():  # else they are drawn three times
+            self.data = vectors
+        self.edge_color = colors
+
+    @property
+    def _extent_data(self) -> np.ndarray:
+        return np.asarray([(0, 0, 0), self._shape], dtype=float) - [[0], [1]]
 
     @property
     def _type_string(self) -> str:
@@ -128,6 +156,10 @@ class ContourLayers:
         in the 3D view.
     colors
         Colour (red, green, blue, alpha) of each class id, first row the background.
+    shape
+        Of the volume, zyx.
+    options
+        Where the layers lie: scale, translate, units.
     """
 
     def __init__(
@@ -137,6 +169,7 @@ class ContourLayers:
         store: Callable[[], PredictionStore | None],
         visible: Callable[[], tuple[Box, int] | None],
         colors: Callable[[], np.ndarray],
+        shape: Zyx,
         options: dict[str, Any],
     ) -> None:
         self._viewer, self._store, self._visible = viewer, store, visible
@@ -144,8 +177,7 @@ class ContourLayers:
         self._number = 0
         self.layers = {
             name: ContourVectors(
-                _NO_LINES.copy(),
-                ndim=3,
+                shape,
                 name=name,
                 vector_style="line",
                 edge_width=1,
@@ -199,9 +231,7 @@ class ContourLayers:
             vectors, classes = answer.lines.get(name, (_NO_LINES, _NO_CLASSES))
             if not len(vectors) and not len(layer.data):
                 continue
-            layer.data = vectors
-            if len(vectors):
-                layer.edge_color = colors[classes]
+            layer.show(vectors, colors[classes])
 
     def _fit_widths(self, event: object = None) -> None:
         """Keep the lines equally thin on the screen at any zoom."""

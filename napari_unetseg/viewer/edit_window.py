@@ -21,7 +21,7 @@ from qtpy.QtCore import QTimer
 
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.viewer.editable import EditableLabels
-from napari_unetseg.viewer.visible_box import visible_box
+from napari_unetseg.viewer.visible_box import hidden_axis, visible_box
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -106,9 +106,8 @@ class EditWindow:
             self.data.reload()
         elif box.overlaps(self.window):
             self.data.reload(box.intersection(self.window))
-        else:
-            return
-        self.layer.refresh(extent=False)
+        if box is None or box.overlaps(self._drawn):
+            self.layer.refresh(extent=False)
 
     def restart(self) -> None:
         """Show the labels of another annotator or model."""
@@ -125,10 +124,24 @@ class EditWindow:
         self.layer.undo_wanted.disconnect()
         self.layer.redo_wanted.disconnect()
 
-    def _view_and_reason(self) -> tuple[Box, str]:
-        view = visible_box(
+    @property
+    def _drawn(self) -> Box:
+        """What napari draws: of the window, the whole plane, seen or not."""
+        hidden = hidden_axis(self._viewer)
+        start, stop = list(self.window.start), list(self.window.stop)
+        if hidden is not None:
+            view = self._view
+            start[hidden], stop[hidden] = view.start[hidden], view.stop[hidden]
+        return Box(zyx(start), zyx(stop))
+
+    @property
+    def _view(self) -> Box:
+        return visible_box(
             self._viewer, self._shape, self._voxel_size, origin=self._origin, depth=0
         )
+
+    def _view_and_reason(self) -> tuple[Box, str]:
+        view = self._view
         if self._viewer.dims.ndisplay == 3:
             return view, NOT_IN_3D
         if refused := self._session.why_not("edit"):

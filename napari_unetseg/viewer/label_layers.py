@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from napari.layers._multiscale_data import MultiScaleData
 
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.geometry import Box, zyx
+from napari_unetseg.viewer.chunk_cache import CachedArray
 from napari_unetseg.viewer.class_colormap import class_colormap, colormap_of
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.pyramids import (
@@ -23,8 +24,9 @@ from napari_unetseg.viewer.shown_levels import shown_shapes
 
 if TYPE_CHECKING:
     from napari_unetseg.app.project import Project
+    from napari_unetseg.data.corrections import CorrectionStore
     from napari_unetseg.data.predictions import PredictionStore
-    from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
+    from napari_unetseg.viewer.chunk_cache import ChunkCache
 
 PREDICTION, BACKGROUND, OTHERS = (
     "prediction",
@@ -51,11 +53,15 @@ class LabelLayers:
     ) -> None:
         self._project, self._cache = project, cache
         self._predicted: list[CachedArray] = []
-        self._mine = Overlay(self._read_mine)
-        self._background = Overlay(self._read_mine)
-        self._others = Overlay(self._read_others)
         self._annotator = annotator
         self._other_names: tuple[str, ...] = ()
+        self._said = [
+            CachedArray(_Said(project.corrections, read), cache)
+            for read in (self._read_mine, self._read_others)
+        ]
+        mine, others = (_reader(said) for said in self._said)
+        self._mine, self._background = Overlay(mine), Overlay(mine)
+        self._others = Overlay(others)
         options = {**place, "multiscale": True, "cache": False}
         colors = class_colormap(project.classes)
         self._store: PredictionStore | None = None
@@ -105,6 +111,8 @@ class LabelLayers:
         """Tell apart anew whose corrections are mine."""
         corrections = self._project.corrections
         self._annotator = name
+        for said in self._said:
+            said.forget()
         self._other_names = tuple(n for n in corrections.annotators() if n != name)
         mine = _cells(corrections.labelled_boxes(name))
         self._mine.boxes = self._background.boxes = mine
@@ -131,6 +139,8 @@ class LabelLayers:
         if box is None:
             self.set_annotator(self._annotator)
             return
+        for said in self._said:
+            said.forget(box)
         known = dict.fromkeys((*self._mine.boxes, *_cells([box])))
         self._mine.boxes = self._background.boxes = tuple(known)
         hole = self._mine.hole
@@ -138,11 +148,10 @@ class LabelLayers:
             self.prediction.refresh(extent=False)
         self.background.refresh(extent=False)
 
-    def predicted(self, box: Box | None) -> None:
-        """Read a box of the prediction anew; None for all of it."""
+    def forget(self, box: Box | None) -> None:
+        """Read a box of the prediction anew next time; None for all of it."""
         for level in self._predicted:
             level.forget(box)
-        self.prediction.refresh(extent=False)
 
     def refresh(self) -> None:
         """Read everything that is on the screen anew."""
@@ -169,7 +178,7 @@ class LabelLayers:
 
     def empty_levels(self) -> MultiScaleData:
         """Return levels of the volume's shapes with nothing in them."""
-        return self._overlay_levels(Overlay(self._read_mine))
+        return self._overlay_levels(Overlay(self._mine.read))
 
     def _overlay_levels(
         self, overlay: Overlay, *, background: bool = False
@@ -187,6 +196,27 @@ class LabelLayers:
 
     def _read_others(self, box: Box) -> np.ndarray:
         return self._project.corrections.read_all(box, self._other_names)
+
+
+class _Said:
+    """What annotators said, as an array that is read by whole cells."""
+
+    def __init__(
+        self, corrections: CorrectionStore, read: Callable[[Box], np.ndarray]
+    ) -> None:
+        self.shape, self.dtype, self.chunks = (
+            corrections.shape,
+            corrections.dtype,
+            _CELL,
+        )
+        self._read = read
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        return self._read(Box.from_slices(key))
+
+
+def _reader(said: CachedArray) -> Callable[[Box], np.ndarray]:
+    return lambda box: said[box.slices]
 
 
 def _cells(boxes: Sequence[Box]) -> tuple[Box, ...]:

@@ -3,8 +3,8 @@
 ::
 
     session.project_changed ─────▶ layers come and go
-    session.predictions_changed ─▶ prediction, maps, contours are read anew, at most
-                                   five times a second
+    session.predictions_changed ─▶ prediction, maps, contours are read anew where one
+                                   looks, at most twice a second
     session.labels_changed ──────▶ window, prediction, confirmed background
     camera and sliders ──────────▶ window and contours follow; the camera is never moved
 """
@@ -45,7 +45,7 @@ LAST = object()
 FILLS_IN = (
     "The volume has no small levels to look at from afar: it fills in bit by bit."
 )
-_REFRESH_MS, _STEP_MS = 200, 20
+_REFRESH_MS, _STEP_MS = 500, 20
 
 
 class SessionLayers:
@@ -67,7 +67,7 @@ class SessionLayers:
         self._layers: dict[str, Layer] = {}
         self._opened: ProjectLayers | None = None
         self._store: PredictionStore | None = None
-        self._changed_box: Box | None = None
+        self._changed: tuple[Box, ...] | None = ()  # None for all
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MS)
@@ -273,8 +273,8 @@ class SessionLayers:
             self._opened.labels.corrected(box)
 
     def _on_predictions(self, box: Box | None) -> None:
-        known = self._changed_box if self._timer.isActive() else box
-        self._changed_box = None if box is None or known is None else known.hull(box)
+        known = self._changed
+        self._changed = None if box is None or known is None else (*known, box)
         if not self._timer.isActive():
             self._timer.start()
 
@@ -300,14 +300,24 @@ class SessionLayers:
         if self._opened.window.layer.is_stroking:
             self._timer.start()
             return
+        changed, self._changed = self._changed, ()
         if self._session.predictions is not self._store:
             self._start(self._store_steps(self._opened))
             return
-        self._opened.window.reload(self._changed_box)
-        self._opened.predicted(self._changed_box)
+        for box in [None] if changed is None else changed:
+            self._opened.window.reload(box)
+            self._opened.forget(box)
+        if changed is not None and not any(map(self._is_seen, changed)):
+            return
+        self._opened.show_predictions()
         for name, _ in MAP_LAYERS.values():
             if (layer := self._layers.get(name)) is not None:
                 layer.refresh(extent=False)
+
+    def _is_seen(self, box: Box) -> bool:
+        """Whether a box is on the screen; what is not is read when one gets there."""
+        view = self.visible_box(depth=0)
+        return self._viewer.dims.ndisplay == 3 or view is None or box.overlaps(view)
 
     def _show_store(self) -> None:
         """Exchange the prediction, its maps and its contours at once."""

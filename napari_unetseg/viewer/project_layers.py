@@ -102,6 +102,7 @@ class ProjectLayers:
             store=lambda: session.predictions,
             visible=seen,
             colors=lambda: class_colors(project.classes),
+            shape=project.volume.shape,
             options=self.place,
         )
 
@@ -157,12 +158,16 @@ class ProjectLayers:
             **self.place,
         )
 
-    def predicted(self, box: Box | None) -> None:
-        """Read a box of labels and maps anew; None for everything."""
+    def forget(self, box: Box | None) -> None:
+        """Read a box of labels and maps anew next time; None for everything."""
         for levels in self._maps:
             for level in levels:
                 level.forget(box)
-        self.labels.predicted(box)
+        self.labels.forget(box)
+
+    def show_predictions(self) -> None:
+        """Read what is on the screen of labels and contours."""
+        self.labels.prediction.refresh(extent=False)
         self.contours.update()
 
     def _show_images(self) -> None:
