@@ -78,6 +78,9 @@ def _add_new(commands: Any) -> None:
                         help="Folder to make; beside the volume if empty.")  # fmt: skip
     parser.add_argument("--classes", type=names, required=True, metavar="A,B",
                         help="Names of what is segmented.")  # fmt: skip
+    parser.add_argument("--thin", type=names, default=(), metavar="A,B",
+                        help="Which of them are sheets or fibres: far views keep "
+                        "every voxel of those.")  # fmt: skip
     parser.add_argument("--raters", type=names, default=(), metavar="A,B",
                         help="Names of raters whose styles are learned.")  # fmt: skip
     parser.add_argument("--model", type=Path, metavar="DIR",
@@ -94,6 +97,7 @@ def _new(
         arguments.volume,
         arguments.classes,
         arguments.raters,
+        thin=arguments.thin,
         model=arguments.model,
         on_event=on_event,
         is_cancelled=is_cancelled,

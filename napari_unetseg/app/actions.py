@@ -25,6 +25,7 @@ from napari_unetseg.config import (
     TrainConfig,
 )
 from napari_unetseg.data.agreement import agreement as measure_agreement
+from napari_unetseg.data.classes import thin_ids
 from napari_unetseg.data.composite import read_composite
 from napari_unetseg.data.convert import convert as convert_volume
 from napari_unetseg.data.convert import needs_conversion
@@ -57,6 +58,7 @@ def new_project(
     classes: Sequence[str],
     raters: Sequence[str] = (),
     *,
+    thin: Sequence[str] = (),
     model: Path | None = None,
     on_event: OnEvent = ignore_event,
     is_cancelled: IsCancelled = never_cancelled,
@@ -65,6 +67,8 @@ def new_project(
 
     Parameters
     ----------
+    thin
+        Names of the classes that are sheets or fibres.
     model
         Folder of a model to begin with; it becomes the active one.
     """
@@ -75,7 +79,11 @@ def new_project(
             convert(Path(volume), Path(source), on_event=on_event,
                     is_cancelled=is_cancelled)  # fmt: skip
     project = Project.create(
-        folder, source, class_names=tuple(classes), rater_names=tuple(raters)
+        folder,
+        source,
+        class_names=tuple(classes),
+        rater_names=tuple(raters),
+        thin=tuple(thin),
     )
     with project:
         if model is not None:
@@ -307,6 +315,7 @@ def _predict_job(project: Project, version: str, config: PredictConfig) -> Predi
         model_dir=project.models.dir(version),
         normalisation=project.normalisation(),
         class_names=tuple(i.name for i in project.models.card(version).classes),
+        thin=thin_ids(project.classes),
         config=config,
     )
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Self
 
@@ -97,14 +98,21 @@ class Project:
         *,
         class_names: tuple[str, ...],
         rater_names: tuple[str, ...] = (),
+        thin: Collection[str] = (),
         time_point: int = 0,
     ) -> Self:
         """Make the folder of a new project and open it.
 
+        Parameters
+        ----------
+        thin
+            Names of the classes that are sheets or fibres.
+
         Raises
         ------
         ProjectError
-            If the folder already holds something, or no class is named.
+            If the folder already holds something, no class is named, or a thin one
+            is none of them.
         """
         folder = _with_suffix(Path(folder))
         if folder.exists() and any(folder.iterdir()):
@@ -116,6 +124,7 @@ class Project:
             raise ProjectError(
                 "A project needs at least one class", do="Name what is segmented."
             )
+        classes = _with_thin(default_classes(class_names), thin)
         volume = Volume.open(volume_uri, time_point=time_point)
         with explained_writing("the project", folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +137,7 @@ class Project:
                 volume_relative=_relative(volume.uri, folder),
                 time_point=time_point,
                 fingerprint=volume.fingerprint,
-                classes=default_classes(class_names),
+                classes=classes,
                 raters=tuple(rater_names),
             ),
         )
@@ -229,6 +238,15 @@ class Project:
         self._change(classes=tuple(kept.get(info.id, info) for info in classes))
         return self.classes[-1]
 
+    def set_thin(self, class_id: int, is_thin: bool) -> None:
+        """Say whether a class is sheets or fibres; predictions to come show it."""
+        self._change(
+            classes=tuple(
+                info.replace(thin=is_thin) if info.id == class_id else info
+                for info in self.classes
+            )
+        )
+
     def predictions(self, version: str | None = None) -> PredictionStore | None:
         """Open the predictions of a version, the active one by default."""
         version = version or self.active_model
@@ -271,6 +289,19 @@ class Project:
 def is_project(path: Path | str) -> bool:
     """Whether this folder holds a project."""
     return (Path(path) / "project.json").is_file()
+
+
+def _with_thin(
+    classes: tuple[ClassInfo, ...], thin: Collection[str]
+) -> tuple[ClassInfo, ...]:
+    unknown = set(thin) - {info.name for info in classes}
+    if unknown:
+        raise ProjectError(
+            "No class has this name, which is to be a thin one",
+            got=", ".join(sorted(unknown)),
+            expected=", ".join(info.name for info in classes),
+        )
+    return tuple(info.replace(thin=info.name in thin) for info in classes)
 
 
 def _with_suffix(folder: Path) -> Path:

@@ -227,6 +227,12 @@ class Session(EditingVerbs, ReviewVerbs):
             self.set_class(added.id)
         return added
 
+    def set_thin(self, class_id: int, is_thin: bool) -> None:
+        """Say whether a class is sheets or fibres."""
+        with self._noticed():
+            self._open.set_thin(class_id, is_thin)
+            self.classes_changed.emit()
+
     def training_summary(self) -> str:
         """Say what there is to learn from, as one line."""
         if self.project is None:

@@ -37,6 +37,11 @@ class ClassInfo(Config):
     color: str = Field(
         pattern=r"^#[0-9a-f]{6}$", description="Colour as #rrggbb, lower case."
     )
+    thin: bool = Field(
+        default=False,
+        description="Sheets or fibres of a few voxels: seen from afar, a cell shows "
+        "them if any of its voxels does, instead of what most of them are.",
+    )
 
     @classmethod
     def numbered(cls, number: int, name: str) -> Self:
@@ -48,6 +53,11 @@ class ClassInfo(Config):
         """The colour as red, green, blue between 0 and 1."""
         red, green, blue = bytes.fromhex(self.color[1:])
         return red / 255, green / 255, blue / 255
+
+
+def thin_ids(classes: Sequence[ClassInfo]) -> tuple[int, ...]:
+    """Return the ids of the thin classes."""
+    return tuple(info.id for info in classes if info.thin)
 
 
 def class_color(number: int) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 import zarr
 
+from napari_unetseg.data.classes import thin_ids
 from napari_unetseg.data.export_target import ExportedImage
 from napari_unetseg.data.nodes import ome_of, open_node
 from napari_unetseg.data.ome_zarr import (
@@ -17,7 +19,7 @@ from napari_unetseg.data.ome_zarr import (
     level_factors,
     register_labels,
 )
-from napari_unetseg.data.pyramid import downsample_labels
+from napari_unetseg.data.pyramid import downsample_classes, downsample_labels
 from napari_unetseg.data.steps import Steps
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import ExportError, ReadOnlyError, explained_writing
@@ -86,9 +88,9 @@ class OmeZarrWriter:
 
     def finish(self, steps: Steps) -> None:
         """Write the coarser levels, every chunk once."""
-        method: Literal["any", "mode"] = (
-            "any" if self._image.kind == "classes" else "mode"
-        )
+        reduce = partial(downsample_classes, thin=thin_ids(self._image.classes))
+        if self._image.kind == "objects":
+            reduce = partial(downsample_labels, method="mode")
         for number in range(1, len(self._levels)):
             fine, coarse = self._levels[number - 1], self._levels[number]
             factor = _divided(self._factors[number], self._factors[number - 1])
@@ -99,7 +101,7 @@ class OmeZarrWriter:
                 source = _scaled(box, factor).clipped(zyx(fine.shape))
                 values = np.asarray(fine[source.slices])
                 if values.any():
-                    coarse[box.slices] = downsample_labels(values, factor, method)
+                    coarse[box.slices] = reduce(values, factor)
                 steps.done(f"level {number}")
 
 

@@ -33,6 +33,7 @@ from napari_unetseg.data.nodes import attributes_of, is_zarr, open_node
 from napari_unetseg.data.ome_metadata import Level, coarsening, read_image
 from napari_unetseg.data.ome_zarr import create_image, level_factors, register_labels
 from napari_unetseg.data.pyramid_store import (
+    THIN,
     LevelStep,
     coarsen_block,
     level_steps,
@@ -105,6 +106,7 @@ class PredictionStore:
         class_names: Sequence[str],
         rater_names: Sequence[str] = (),
         maps: Sequence[str] = MAPS,
+        thin: Sequence[int] = (),
     ) -> Self:
         """Make an empty store; it appears when it is complete.
 
@@ -116,6 +118,8 @@ class PredictionStore:
             Fewer than two are none.
         maps
             Names out of :data:`napari_unetseg.config.MAPS`.
+        thin
+            Ids of classes of which coarse levels keep every voxel.
 
         Raises
         ------
@@ -129,7 +133,7 @@ class PredictionStore:
         header: Any = {
             "class_names": list(class_names), "rater_names": list(raters),
             "maps": list(maps), "shape": list(shape), "chunk": list(chunk),
-            "voxel_size": list(voxel_size), "unit": unit,
+            "voxel_size": list(voxel_size), "unit": unit, "thin": list(thin),
         }  # fmt: skip
         partial = path.with_name(f"{path.name}.partial")
         if path.exists():
@@ -315,7 +319,8 @@ def _create_images(path: Path, header: dict[str, Any]) -> None:
     probability = path / PROBABILITY
     create_image(probability, n_channels=len(classes), channel_names=classes, **common)
     labels = probability / "labels" / "prediction"
-    create_image(labels, label_of="../../", **common)
+    rule: dict[str, Any] = {"attributes": {THIN: header["thin"]}}
+    create_image(labels, label_of="../../", **rule, **common)
     register_labels(probability, "prediction")
     for name in header["maps"]:
         create_image(path / name, **common)
@@ -325,6 +330,7 @@ def _create_images(path: Path, header: dict[str, Any]) -> None:
             n_channels=len(raters),
             channel_names=raters,
             label_of="../probability",
+            **rule,
             **common,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -90,6 +90,43 @@ def downsample_labels(
     votes = (flat[..., :, None] == flat[..., None, :]).sum(axis=-1)
     votes[flat == 0] = 0
     return np.take_along_axis(flat, votes.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+
+
+def downsample_classes(
+    labels: np.ndarray, factor: Zyx, thin: Collection[int] = ()
+) -> np.ndarray:
+    """Return what most voxels of each cell are, or any of them if that is thin.
+
+    Where classes are equally frequent the larger id wins, so does any over the
+    background: objects neither swell nor shrink.
+
+    Parameters
+    ----------
+    labels
+        Class ids, uint8; the last three axes are zyx.
+    thin
+        Ids of sheets and fibres, which a majority would cut to pieces: the largest
+        one that a cell holds.
+    """
+    n, top = math.prod(factor), int(labels.max(initial=0))
+    wide = np.min_scalar_type(n)
+    counts = [
+        _folded((labels == number).view(np.uint8), factor, np.add, wide)
+        for number in range(1, top + 1)
+    ]
+    shape = [-(-size // f) for size, f in zip(labels.shape[-3:], factor, strict=True)]
+    reduced = np.zeros((*labels.shape[:-3], *shape), dtype=labels.dtype)
+    best = np.full(reduced.shape, n, dtype=wide)
+    for count in counts:
+        best -= count
+    np.maximum(best, 1, out=best)  # a class must be there to win
+    for number, count in enumerate(counts, start=1):
+        if number not in thin:
+            reduced[count >= best] = number
+            np.maximum(best, count, out=best)
+    for number in sorted(set(thin) & set(range(1, top + 1))):
+        reduced[counts[number - 1] > 0] = number
+    return reduced
 
 
 def _mean_of_integers(sums: np.ndarray, n: int, dtype: Any) -> np.ndarray:

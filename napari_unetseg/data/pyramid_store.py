@@ -18,16 +18,24 @@ from typing import Any, cast
 import numpy as np
 import zarr
 
-from napari_unetseg.data.nodes import ome_of
-from napari_unetseg.data.pyramid import downsample_labels, downsample_mean
+from napari_unetseg.data.nodes import attributes_of, ome_of
+from napari_unetseg.data.pyramid import (
+    downsample_classes,
+    downsample_labels,
+    downsample_mean,
+)
 from napari_unetseg.geometry import Box, Zyx, zyx
+
+THIN = "unetseg_thin"
+"""Attribute of a label image: the labels that a cell shows if any voxel does."""
 
 
 def write_pyramid_block(group: zarr.Group, box: Box, data: np.ndarray) -> None:
     """Write voxels into the finest level and what follows from them into all others.
 
-    Each level follows from the one before it. Labels take the largest label of a
-    cell, images the mean. One thread at a time: coarse chunks belong to many blocks.
+    Each level follows from the one before it. Images take the mean of a cell, labels
+    the most frequent one, or any that is thin. One thread at a time: coarse chunks
+    belong to many blocks.
 
     Parameters
     ----------
@@ -79,19 +87,25 @@ class LevelStep:
     ----------
     factor, ratio
         Voxels of the finest level, and of the one before, per voxel; zyx.
+    thin
+        Labels that a cell shows if any of its voxels does.
     """
 
     array: zarr.Array[Any]
     factor: Zyx
     ratio: Zyx
     is_labels: bool
+    thin: tuple[int, ...] = ()
 
     def reduced(self, data: np.ndarray) -> np.ndarray:
         """Return this level's voxels from those of the level before."""
         if self.ratio == (1, 1, 1):
             return data
-        reduce = downsample_labels if self.is_labels else downsample_mean
-        return reduce(data, self.ratio)
+        if not self.is_labels:
+            return downsample_mean(data, self.ratio)
+        if data.dtype.itemsize > 1:  # ids of objects, of which there may be millions
+            return downsample_labels(data, self.ratio, "mode")
+        return downsample_classes(data, self.ratio, self.thin)
 
 
 def level_steps(group: zarr.Group) -> list[LevelStep]:
@@ -103,12 +117,13 @@ def level_steps(group: zarr.Group) -> list[LevelStep]:
     ome = ome_of(group)
     datasets = ome["multiscales"][0]["datasets"]
     scales = [d["coordinateTransformations"][0]["scale"][-3:] for d in datasets]
+    thin = tuple(attributes_of(group).get(THIN, ()))
     steps = []
     for number, (dataset, scale) in enumerate(zip(datasets, scales, strict=True)):
         array = cast("zarr.Array[Any]", group[dataset["path"]])
         factor = _quotient(scale, scales[0])
         ratio = _quotient(scale, scales[max(0, number - 1)])
-        steps.append(LevelStep(array, factor, ratio, "image-label" in ome))
+        steps.append(LevelStep(array, factor, ratio, "image-label" in ome, thin))
     return steps
 
 

@@ -42,7 +42,13 @@ SMALLER_CHUNKS = (1, 2, 4)
 
 @dataclass(frozen=True)
 class PredictJob:
-    """All that a prediction needs, as paths and plain values."""
+    """All that a prediction needs, as paths and plain values.
+
+    Attributes
+    ----------
+    class_names, thin
+        Names of the foreground classes, and the ids of those that are thin.
+    """
 
     volume_uri: str
     time_point: int
@@ -51,6 +57,7 @@ class PredictJob:
     model_dir: Path
     normalisation: Normalisation
     class_names: tuple[str, ...]
+    thin: tuple[int, ...] = ()
     config: PredictConfig = field(default_factory=PredictConfig)
 
 
@@ -190,6 +197,7 @@ def open_store(job: PredictJob, volume: Volume, plan: Plan) -> PredictionStore:
             class_names=job.class_names,
             rater_names=plan.rater_names,
             maps=plan.map_names,
+            thin=job.thin,
         )
     store = PredictionStore.open(job.prediction_path, "r+")
     _check_store(store, volume, plan)

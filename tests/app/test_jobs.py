@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,3 +139,23 @@ def test_a_killed_job_becomes_a_sentence_and_can_be_started_again(
     again = collect(runner)[-1]
     assert isinstance(again, RunFinished)
     assert again.outcome is Outcome.DONE, again.error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_job_lets_the_window_go_first(
+    runner: JobRunner, project_with_model: Path
+) -> None:
+    known = _children()
+    runner.start("predict", SMALL_BLOCKS, folder=project_with_model)
+    collect(runner, until=lambda events: bool(events))
+    (child,) = _children() - known
+    assert os.getpriority(os.PRIO_PROCESS, child) >= 15
+    assert os.sched_getscheduler(child) == os.SCHED_IDLE
+    # Between sessions, Linux would share the processor evenly all the same.
+    assert os.getsid(child) == os.getsid(0)
+    assert os.getpgid(child) != os.getpgid(0)
+
+
+def _children() -> set[int]:
+    threads = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return {int(child) for thread in threads for child in thread.read_text().split()}

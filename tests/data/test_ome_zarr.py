@@ -16,11 +16,12 @@ from zarr.storage import LocalStore
 from napari_unetseg.data.nodes import attributes_of
 from napari_unetseg.data.ome_zarr import create_image, read_image, register_labels
 from napari_unetseg.data.pyramid import (
+    downsample_classes,
     downsample_labels,
     downsample_mean,
     level_factors,
 )
-from napari_unetseg.data.pyramid_store import write_pyramid_block
+from napari_unetseg.data.pyramid_store import THIN, write_pyramid_block
 from napari_unetseg.errors import DiskFullError, ReadOnlyError
 from napari_unetseg.geometry import BlockGrid, Box, zyx
 
@@ -138,8 +139,20 @@ def test_labels_are_reduced_as_labels(tmp_path: Path) -> None:
     write_pyramid_block(make(path, label_of="../../"), Box.whole(SHAPE), labels)
     fine, half, quarter = levels_of(path)
     np.testing.assert_array_equal(fine, labels)
-    np.testing.assert_array_equal(half, downsample_labels(labels, (2, 2, 2)))
-    np.testing.assert_array_equal(quarter, downsample_labels(labels, (4, 4, 4)))
+    np.testing.assert_array_equal(half, downsample_classes(labels, (2, 2, 2)))
+    np.testing.assert_array_equal(quarter, downsample_classes(half, (2, 2, 2)))
+
+
+def test_thin_labels_and_ids_are_reduced_in_their_own_way(tmp_path: Path) -> None:
+    labels = (RNG.random(SHAPE) < 0.05).astype(np.uint8) * 2
+    thin = make(tmp_path / "thin", label_of="../", attributes={THIN: [2]})
+    write_pyramid_block(thin, Box.whole(SHAPE), labels)
+    half = levels_of(tmp_path / "thin")[1]
+    np.testing.assert_array_equal(half, downsample_labels(labels, (2, 2, 2), "any"))
+    ids = make(tmp_path / "ids", label_of="../", dtype="uint32")
+    write_pyramid_block(ids, Box.whole(SHAPE), labels.astype(np.uint32) * 1000)
+    half = levels_of(tmp_path / "ids")[1]
+    np.testing.assert_array_equal(np.unique(half), [0, 2000])
 
 
 @settings(

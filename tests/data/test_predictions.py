@@ -12,7 +12,7 @@ from napari_unetseg.config import MAPS
 from napari_unetseg.data import predictions
 from napari_unetseg.data.ome_zarr import read_image
 from napari_unetseg.data.predictions import BlockPrediction, PredictionStore
-from napari_unetseg.data.pyramid import downsample_labels, downsample_mean
+from napari_unetseg.data.pyramid import downsample_classes, downsample_mean
 from napari_unetseg.errors import DiskFullError, MetadataError, UnetsegError
 from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx
 
@@ -91,10 +91,10 @@ def test_coarse_levels_are_those_of_the_whole_prediction(
     write_all(store, prediction)
     ratios = [(1, 1, 1), (1, 2, 2), (2, 2, 2)]
     for name, values, reduce in (
-        ("labels", prediction.labels, downsample_labels),
+        ("labels", prediction.labels, downsample_classes),
         ("probability", prediction.probability, downsample_mean),
         ("total_uncertainty", prediction.maps["total_uncertainty"], downsample_mean),
-        ("rater_labels", prediction.rater_labels, downsample_labels),
+        ("rater_labels", prediction.rater_labels, downsample_classes),
     ):
         levels = store.levels(name)
         assert len(levels) == 3

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from napari_unetseg.data.pyramid import (
     MAX_LEVELS,
     SMALLEST_PLANE,
+    downsample_classes,
     downsample_labels,
     downsample_mean,
     level_factors,
@@ -123,6 +124,34 @@ def test_the_most_frequent_object_wins_over_the_background() -> None:
     labels = np.array([0, 0, 0, 0, 0, 7, 7, 9], np.uint32).reshape(2, 2, 2)
     assert downsample_labels(labels, (2, 2, 2), "mode").item() == 7
     assert downsample_labels(labels, (2, 2, 2), "any").item() == 9
+
+
+@PATIENT
+@given(VOXELS.map(lambda v: v % 4), FACTORS, st.sets(st.integers(1, 3)))
+def test_a_coarse_class_is_the_majority_or_whatever_is_thin(
+    labels: np.ndarray, factor: Zyx, thin: set[int]
+) -> None:
+    reduced = downsample_classes(labels, factor, thin)
+    assert reduced.dtype == np.uint8
+    border = [(0, -n % f) for n, f in zip(labels.shape, factor, strict=True)]
+    for at, cell in cells_of(np.pad(labels, border, "edge"), factor).items():
+        thin_here = thin & set(cell.flat)
+        if thin_here:
+            assert reduced[at] == max(thin_here)
+        else:
+            counts = np.bincount(cell.ravel(), minlength=4)
+            assert counts[reduced[at]] == counts.max()
+            assert reduced[at] == np.flatnonzero(counts == counts.max())[-1]
+
+
+def test_objects_keep_their_size_and_sheets_their_voxels() -> None:
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[:, 1:6, 1:6] = 1
+    labels[:, :, 7] = 2
+    # Of the 3 x 3 cells that it touches, all but the one it has a quarter of.
+    assert (downsample_classes(labels, (2, 2, 2)) == 1).sum() == 4 * 8
+    assert (downsample_classes(labels, (2, 2, 4))[:, 3, 1] == 0).all()
+    assert (downsample_classes(labels, (2, 2, 4), thin=(2,))[:, :, 1] == 2).all()
 
 
 def test_channels_are_kept_apart() -> None:

@@ -146,6 +146,26 @@ def test_contours_are_drawn_for_the_visible_slice(
     qtbot.waitUntil(lambda: set(low.data[:, 0, 0]) == {z + 1})
 
 
+def test_what_is_not_seen_is_drawn_when_one_gets_there(
+    viewer: Viewer, session: Session, predicted: SessionLayers, qtbot: QtBot
+) -> None:
+    store, layer = session.predictions, viewer.layers["prediction"]
+    predicted.editable.visible = False
+    far = Box((8, 0, 0), (16, *store.shape[1:]))
+    assert np.asarray(predicted.editable.data[8, 20, 20]) == 1
+    viewer.dims.set_current_step(0, 8)
+    viewer.dims.set_current_step(0, 0)
+    drawn: list[object] = []
+    layer.events.set_data.connect(drawn.append)
+    write(store, far, value=2)
+    session.predictions_changed.emit(far)
+    # The planes in memory are read anew all the same.
+    qtbot.waitUntil(lambda: np.asarray(predicted.editable.data[8, 20, 20]) == 2)
+    assert drawn == []
+    viewer.dims.set_current_step(0, 8)
+    assert layer.get_value((8, 20, 20))[1] == 2
+
+
 def test_window_and_prediction_never_show_the_same_voxel(
     viewer: Viewer, predicted: SessionLayers, qtbot: QtBot
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
+    QCheckBox,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -44,6 +45,10 @@ _REVIEWED = (
     "The network learns from it as from your strokes."
 )
 _ADD = "Add a class of this name."
+_THIN = (
+    "For membranes and fibres: zoomed out, predictions show every voxel of the class "
+    "instead of what most voxels are. Predictions made from now on do."
+)
 _BRUSH = "Diameter of brush and eraser in voxels ( [ and ] )."
 
 
@@ -65,6 +70,8 @@ class CorrectPanel(Panel):
         self._brush_row = self._make_brush_row()
         self._preview_row = self._make_preview_row()
         self.classes = self._make_class_list()
+        self.thin = QCheckBox("Thin: keep all of it when zoomed out")
+        self.thin.clicked.connect(self._on_thin)
         self.new_class = QLineEdit()
         self.new_class.setPlaceholderText("another class")
         self.new_class.returnPressed.connect(self._add_class)
@@ -81,6 +88,7 @@ class CorrectPanel(Panel):
         self.body.addWidget(self._brush_row)
         self.body.addWidget(section("CLASSES"))
         self.body.addWidget(self.classes)
+        self.body.addWidget(self.thin)
         self.body.addLayout(row(self.new_class, self.add))
         self.body.addLayout(row(self.undo, self.redo, None, self.reviewed))
         self.connections.add(self.edits.changed, self.mark)
@@ -178,7 +186,14 @@ class CorrectPanel(Panel):
             rows = min(max(self.classes.count(), 1), _MAX_ROWS)
             self.classes.setFixedHeight(rows * _ROW_HEIGHT + 4)
         self.classes.setVisible(bool(classes))
-        self.classes.setCurrentRow(self.session.current_class if classes else -1)
+        number = self.session.current_class
+        self.classes.setCurrentRow(number if classes else -1)
+        refused = self.session.why_not("add_class")
+        if not refused and number == 0:
+            refused = "Choose a class first: the background is never thin."
+        explain(self.thin, _THIN, refused)
+        self.thin.setVisible(bool(classes))
+        self.thin.setChecked(0 < number <= len(classes) and classes[number - 1].thin)
 
     def _class_rows(self, classes: tuple[ClassInfo, ...]) -> list[QListWidgetItem]:
         if not classes:
@@ -230,6 +245,9 @@ class CorrectPanel(Panel):
         name = self.new_class.text().strip()
         if name and self.session.add_class(name) is not None:
             self.new_class.clear()
+
+    def _on_thin(self, is_thin: bool) -> None:
+        self.session.set_thin(self.session.current_class, is_thin)
 
     def _mark_reviewed(self) -> None:
         box = self.layers.visible_box(depth=0)
