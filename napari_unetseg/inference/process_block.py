@@ -37,9 +37,14 @@ def read_block(
         If the voxels are not all there, or no numbers.
     """
     voxels = volume.read(block.read_box, missing=missing)
-    if (voxels == voxels[:, :1, :1, :1]).all():
+    if _is_constant(voxels[:, :1]) and _is_constant(voxels):
         return None
     return normalisation.apply(voxels)
+
+
+def _is_constant(voxels: np.ndarray) -> bool:
+    """Whether every channel (czyx) has one value."""
+    return bool((voxels == voxels[:, :1, :1, :1]).all())
 
 
 def sample_of(volume: Volume, normalisation: Normalisation) -> np.ndarray | None:

@@ -11,12 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_unetseg.config import (
-    MODEL_DISAGREEMENT,
-    RATER_DISAGREEMENT,
-    TOTAL_UNCERTAINTY,
-    PredictConfig,
-)
+from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.predictions import BlockPrediction
 from napari_unetseg.errors import CorruptModelError, MemoryBudgetError
 from napari_unetseg.geometry import Block, Box, Zyx
@@ -26,9 +21,7 @@ from napari_unetseg.models.planning import plan_patch
 from napari_unetseg.models.predictor import check_channels, map_names
 from napari_unetseg.models.sliding_window import blended
 from napari_unetseg.models.store import ModelCard, read_card
-from napari_unetseg.models.uncertainty import MemberSums, labels_of, quantised
-
-SLAB_VOXELS = 2**15
+from napari_unetseg.models.summary import Outputs
 
 # Mirrored axes (of b c z y x) per number of passes; z is not mirrored because slices
 # of anisotropic stacks may well have a direction.
@@ -71,6 +64,12 @@ class NetworkPredictor:
         self.mvoxel_per_s = mvoxel_per_s
         self._mirrors = _MIRRORS[flips]
         self._runner = runner
+        self._outputs = Outputs(
+            n_classes=spec.n_channels_out,
+            n_raters=len(self.rater_names),
+            n_passes=flips,
+            map_names=self.map_names,
+        )
 
     @classmethod
     def load(
@@ -125,7 +124,7 @@ class NetworkPredictor:
             raise ValueError(f"Voxels {voxels.shape[1:]} are not those of {block}.")
         with torch.inference_mode(), _explained_memory(block):
             image = torch.from_numpy(self._padded(voxels))[None].to(self._runner.device)
-            return self._stacked([slab.result() for slab in self._slabs(image, block)])
+            return self._summed_up(image, block.inner)
 
     def bytes_for(self, read_shape: Zyx) -> int:
         """Return an upper estimate of the memory of predicting one read box."""
@@ -135,6 +134,7 @@ class NetworkPredictor:
         answer = padded * (n_logits + len(self.map_names))  # bytes, at most
         # Of several passes, sums and entropy are kept, and the mirrored logits.
         sums = 4 * padded * (2 * n_logits + 1) if len(self._mirrors) > 1 else 0
+        sums += self._outputs.slab_bytes
         images = 3 * 4 * padded * spec.in_channels
         shape = self._patch if not spec.is_tile_invariant else read_shape
         return answer + sums + images + self._runner.activation_bytes(shape)
@@ -148,110 +148,31 @@ class NetworkPredictor:
         """Repeat the last voxels until the sizes are whole strides."""
         target = self.card.spec.padded(voxels.shape[1:])
         extra = [(0, t - n) for t, n in zip(target, voxels.shape[1:], strict=True)]
-        padded = np.pad(voxels, [(0, 0), *extra], mode="edge")
-        return np.ascontiguousarray(padded, dtype=np.float32)
+        if any(after for _, after in extra):
+            voxels = np.pad(voxels, [(0, 0), *extra], mode="edge")
+        return np.ascontiguousarray(voxels, dtype=np.float32)
 
-    def _slabs(self, image: Tensor, block: Block) -> list[_Slab]:
-        """Return what all mirrored passes say, in slabs along z."""
-        names = set(self.map_names)
-        inner = block.inner
-        slabs = [_Slab(part, names) for part in _parts(inner)]
+    def _summed_up(self, image: Tensor, inner: Box) -> BlockPrediction:
+        """Return what all mirrored passes say about a part of the image."""
+        summary = self._runner.summary(self._outputs, inner)
         for axes in self._mirrors:
             logits = self._logits(image.flip(axes) if axes else image)
-            logits = logits.flip([axis + 1 for axis in axes]) if axes else logits
-            for slab in slabs:
-                slab.add(logits[0], has_raters=bool(self.rater_names))
-        if not all(slab.is_finite for slab in slabs):
+            summary.add(logits.flip(axes) if axes else logits)
+        found = summary.result()
+        if found is None:
             raise CorruptModelError(
                 f"The network of model {self.card.version} answers with values that "
                 "are no numbers",
                 do="Choose another version, or train the model again.",
             )
-        return slabs
+        return found
 
     def _logits(self, image: Tensor) -> Tensor:
-        """Return logits (1, consensus and raters, class, z, y, x)."""
+        """Return logits (1, heads x classes, z, y, x)."""
         spec = self.card.spec
         if spec.is_tile_invariant:
-            flat = self._runner(image)
-        else:
-            flat = blended(self._runner, image, self._patch, spec.stride)
-        return flat.reshape(1, -1, spec.n_channels_out, *flat.shape[2:])
-
-    def _stacked(self, slabs: list[BlockPrediction]) -> BlockPrediction:
-        """Join slabs along z."""
-        raters = [s.rater_labels for s in slabs if s.rater_labels is not None]
-        return BlockPrediction(
-            labels=np.concatenate([s.labels for s in slabs]),
-            probability=np.concatenate([s.probability for s in slabs], axis=1),
-            maps={
-                name: np.concatenate([s.maps[name] for s in slabs])
-                for name in self.map_names
-            },
-            rater_labels=np.concatenate(raters, axis=1) if raters else None,
-        )
-
-
-class _Slab:
-    """Part of a block, small enough that what follows the network stays in the cache.
-
-    Parameters
-    ----------
-    box
-        Of the image that the network sees.
-    names
-        Of the maps that are wanted.
-    """
-
-    def __init__(self, box: Box, names: set[str]) -> None:
-        self._index = (..., *box.slices)
-        self._names = names
-        self._consensus: Tensor | None = None
-        self._sums = MemberSums()
-        self._has_raters = False
-
-    def add(self, logits: Tensor, *, has_raters: bool) -> None:
-        """Take the logits (head, class, z, y, x) of a pass over the whole image."""
-        probability = torch.softmax(logits[self._index].float(), dim=1)
-        first = probability[0]
-        self._consensus = first if self._consensus is None else self._consensus + first
-        self._sums.add(probability[1:] if has_raters else probability)
-        self._has_raters = has_raters
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether the answers are numbers; a sum of many is one only if all are."""
-        assert self._consensus is not None
-        return bool(torch.isfinite(self._consensus.sum()))
-
-    def result(self) -> BlockPrediction:
-        """Return the mean over the passes, and the maps."""
-        assert self._consensus is not None
-        consensus = self._consensus / self._sums.count
-        doubt = self._sums.result()
-        maps = {
-            RATER_DISAGREEMENT: doubt.rater,
-            MODEL_DISAGREEMENT: doubt.model,
-            TOTAL_UNCERTAINTY: doubt.total,
-        }
-        raters = labels_of(doubt.by_rater.transpose(0, 1)) if self._has_raters else None
-        return BlockPrediction(
-            labels=labels_of(consensus).cpu().numpy(),
-            probability=_quantised(consensus[1:]),
-            maps={name: _quantised(maps[name]) for name in self._names},
-            rater_labels=None if raters is None else raters.cpu().numpy(),
-        )
-
-
-def _parts(box: Box) -> list[Box]:
-    """Cut a box along z into slabs of some ten thousand voxels."""
-    depth = max(1, SLAB_VOXELS // (box.shape[1] * box.shape[2]))
-    return [cell.intersection(box) for cell in box.cells((depth, *box.stop[1:]))]
-
-
-def _quantised(values: Tensor) -> np.ndarray:
-    array: np.ndarray = quantised(values).cpu().numpy()
-    return array
+            return self._runner(image)
+        return blended(self._runner, image, self._patch, spec.stride)
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+_TINY = 1e-30  # its logarithm is a number, and it adds nothing
+
 
 class Uncertainty(NamedTuple):
     """The four maps (z, y, x), each from 0 to 1, and the mean probabilities.
@@ -56,6 +58,12 @@ class MemberSums:
             self._entropy += entropy
         self.count += 1
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all probabilities are numbers; a class is one only if all are."""
+        assert self._probability is not None
+        return bool(torch.isfinite(self._probability[:, 0].sum()))
+
     def result(self) -> Uncertainty:
         """Return the maps of all members so far.
 
@@ -84,8 +92,9 @@ class MemberSums:
 def entropy_of(probability: Tensor) -> Tensor:
     """Return the entropy over axis 1, divided by its largest possible value."""
     n_classes = probability.shape[1]
-    entropy: Tensor = torch.special.entr(probability).sum(dim=1)
-    return entropy / math.log(n_classes)
+    # Unlike torch.special.entr, the logarithm is computed for many numbers at once.
+    terms = probability.clamp_min(_TINY).log_().mul_(probability)
+    return terms.sum(dim=1).mul_(-1 / math.log(n_classes))
 
 
 def label_disagreement(labels: Tensor, n_classes: int) -> Tensor:

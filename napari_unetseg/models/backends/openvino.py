@@ -23,10 +23,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_unetseg.geometry import Zyx
+from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.models.backends.openvino_summary import (
+    OpenVinoSummary,
+    summary_model,
+)
 from napari_unetseg.models.backends.torch import Stacked
+from napari_unetseg.models.backends.torch_summary import TorchSummary
 from napari_unetseg.models.planning import activation_bytes
 from napari_unetseg.models.spec import NetworkSpec
+from napari_unetseg.models.summary import SLAB_VOXELS, Outputs, Summary
 from napari_unetseg.models.unet import UNet
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -65,6 +71,7 @@ class OpenVinoRunner:
         self._largest: Zyx = (0, 0, 0)
         self._static: Any = None
         self._dynamic: Any = None
+        self._summaries: dict[Outputs, Any] = {}
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return logits (1, heads x classes, z, y, x) of an image (1, c, z, y, x)."""
@@ -72,6 +79,16 @@ class OpenVinoRunner:
         run = self._compiled(image.shape)
         answer = run([voxels], share_inputs=True, share_outputs=True)
         return torch.from_numpy(answer[0])
+
+    def summary(self, outputs: Outputs, inner: Box) -> Summary:
+        """Return what sums up the logits of all passes over an image."""
+        if outputs.n_passes > 1 or inner.shape[2] > SLAB_VOXELS:
+            return TorchSummary(outputs, inner)
+        if outputs not in self._summaries:
+            model = summary_model(_imported(), outputs)
+            exact = {**self._options, "INFERENCE_PRECISION_HINT": "f32"}
+            self._summaries[outputs] = _core().compile_model(model, "CPU", exact)
+        return OpenVinoSummary(self._summaries[outputs], outputs, inner)
 
     def activation_bytes(self, shape: Zyx) -> int:
         """Return an upper estimate of the memory of one pass."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from napari_unetseg.geometry import Zyx
+from napari_unetseg.geometry import Box, Zyx
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from napari_unetseg.models.summary import Outputs, Summary
 
 
 class Runner(Protocol):
@@ -30,6 +32,18 @@ class Runner(Protocol):
 
         The consensus comes first, then one rater after the other. The next call may
         write its answer to the same place.
+        """
+        ...
+
+    def summary(self, outputs: Outputs, inner: Box) -> Summary:
+        """Return what sums up the logits of all passes over an image.
+
+        Parameters
+        ----------
+        outputs
+            What the logits mean.
+        inner
+            Part of the image that is wanted.
         """
         ...
 

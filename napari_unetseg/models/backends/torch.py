@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unetseg.config import Device
-from napari_unetseg.geometry import Zyx
+from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.models.backends.torch_summary import TorchSummary
 from napari_unetseg.models.planning import activation_bytes
+from napari_unetseg.models.summary import Outputs, Summary
 from napari_unetseg.models.unet import UNet
 
 BF16_SHARE = 0.7
@@ -51,6 +53,10 @@ class TorchRunner:
         ):
             logits: Tensor = self._network(image)
         return logits
+
+    def summary(self, outputs: Outputs, inner: Box) -> Summary:
+        """Return what sums up the logits of all passes over an image."""
+        return TorchSummary(outputs, inner)
 
     def activation_bytes(self, shape: Zyx) -> int:
         """Return an upper estimate of the memory of one pass."""
