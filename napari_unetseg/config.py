@@ -157,6 +157,11 @@ class ExportConfig(Config):
     min_voxels: Annotated[int, Field(ge=0)] = Field(
         0, description="Objects smaller than this are left out."
     )
+    neck: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="Objects that touch are separated where the neck between them is "
+        "narrower than this part of the smaller one, e.g. 0.7; 0 separates nothing.",
+    )
     overwrite: bool = Field(False, description="Replace what is at the target.")
 
 

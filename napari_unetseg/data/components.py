@@ -7,7 +7,8 @@ Three passes over tiles; only lists of objects stay in memory::
     3  join, drop the small, number  2, 4 → 1              applied while reading
 
 Voxels touch if they share a face, an edge or a corner (26 neighbours), and belong
-together only within a class.
+together only within a class. Where objects that touch are told apart, a tile looks
+into its neighbours, and 2 ~ 4 means that both cover the same voxels there.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ from scipy.sparse.csgraph import connected_components
 from skimage.measure import label
 from zarr.codecs import ZstdCodec
 
+from napari_unetseg.data.split_objects import MARGIN, Splitting
 from napari_unetseg.data.steps import Steps
 from napari_unetseg.errors import ExportError
 from napari_unetseg.geometry import Box, Zyx, zyx
 
 _CHUNK = (32, 128, 128)
 _MOST = 2**32 - 2
+
+_NO_PAIRS = np.empty((0, 2), np.uint32)
 
 ReadLabels = Callable[[Box], np.ndarray]
 
@@ -74,14 +78,15 @@ def find_components(
     *,
     tile: Zyx,
     min_voxels: int = 0,
+    splitting: Splitting | None = None,
 ) -> Components:
     """Find the objects of a volume of class ids.
 
     Parameters
     ----------
     read
-        Gives class ids, uint8 zyx, of a box; asked once for every voxel, so that labels
-        that change meanwhile do no harm.
+        Gives class ids, uint8 zyx, of a box; without splitting asked once for every
+        voxel, so that labels that change meanwhile do no harm.
     scratch
         Folder for provisional ids; the caller removes it when the objects are read.
     steps
@@ -90,6 +95,8 @@ def find_components(
         What is labelled at a time, zyx.
     min_voxels
         Smaller objects are dropped.
+    splitting
+        How objects that touch are told apart; None for not at all.
 
     Raises
     ------
@@ -107,40 +114,111 @@ def find_components(
         compressors=ZstdCodec(level=1),
     )
     tiles = [cell.clipped(shape) for cell in Box.whole(shape).cells(tile)]
-    classes, sizes = _label_tiles(read, provisional, tiles, steps)
-    pairs = np.concatenate(
-        [np.empty((0, 2), np.uint32), *_seams(provisional, tiles, classes, steps)]
-    )
+    labeller = _Labeller(read, provisional, splitting)
+    for box in tiles:
+        steps.check()
+        labeller.take(box)
+        steps.done("finding objects")
+    classes = np.concatenate(labeller.classes)
+    seams = _seams(provisional, tiles, classes, steps, by_touch=splitting is None)
+    pairs = np.concatenate([_NO_PAIRS, *labeller.pairs, *seams])
+    sizes = np.concatenate(labeller.sizes)
     return _joined(provisional, classes, sizes, pairs, min_voxels)
 
 
-def _label_tiles(
-    read: ReadLabels, provisional: zarr.Array[Any], tiles: list[Box], steps: Steps
-) -> tuple[np.ndarray, np.ndarray]:
-    """Number the objects of each tile; return class and size by provisional id."""
-    classes, sizes = [np.zeros(1, np.uint8)], [np.zeros(1, np.int64)]
-    offset = 0
-    for box in tiles:
-        steps.check()
-        values = read(box)
-        ids, n_found = label(values, background=0, connectivity=3, return_num=True)
-        if n_found:
-            class_of = np.zeros(n_found + 1, np.uint8)
-            class_of[ids] = values
-            classes.append(class_of[1:])
-            sizes.append(np.bincount(ids.ravel(), minlength=n_found + 1)[1:])
-            if offset + n_found > _MOST:
-                raise ExportError(
-                    "There are more objects than can be numbered",
-                    expected=f"at most {_MOST:,}",
-                    do="Export classes, or a part of the volume.",
-                )
-            shifted = ids.astype(np.uint32)
-            shifted[shifted > 0] += np.uint32(offset)
-            provisional[box.slices] = shifted
-            offset += n_found
-        steps.done("finding objects")
-    return np.concatenate(classes), np.concatenate(sizes)
+class _Labeller:
+    """Numbers the objects of one tile after the other.
+
+    Attributes
+    ----------
+    classes, sizes
+        Of the objects by provisional id, in parts.
+    pairs
+        Provisional ids that are one object, found in the margins of tiles.
+    """
+
+    def __init__(
+        self,
+        read: ReadLabels,
+        provisional: zarr.Array[Any],
+        splitting: Splitting | None,
+    ) -> None:
+        self._read, self._provisional = read, provisional
+        self._splitting = splitting
+        self.classes, self.sizes = [np.zeros(1, np.uint8)], [np.zeros(1, np.int64)]
+        self.pairs: list[np.ndarray] = []
+        self._n = 0
+
+    def take(self, box: Box) -> None:
+        """Label a tile and write its provisional ids."""
+        if self._splitting is None:
+            values = self._read(box)
+            ids, n_found = label(values, background=0, connectivity=3, return_num=True)
+            if n_found:
+                self._add(box, ids, values, n_found)
+            return
+        shape = self._provisional.shape
+        grown = box.grown(MARGIN).clipped(shape)
+        around = self._read(grown)
+        if around.any():
+            ids, n_found = self._splitting.label(around)
+            self._take_split(box, grown, ids, around, n_found)
+
+    def _take_split(
+        self, box: Box, grown: Box, ids: np.ndarray, values: np.ndarray, n_found: int
+    ) -> None:
+        """Write those objects that reach the tile, and find what they were before.
+
+        Tiles before this one have labelled parts of the margin: an object there and
+        one here are the same if more than half of what either has is common.
+        """
+        inner = box.relative_to(grown).slices
+        here = np.bincount(ids[inner].ravel(), minlength=n_found + 1) > 0
+        here[0] = False
+        number = np.where(here, np.cumsum(here), 0).astype(np.int32)
+        known = np.asarray(self._provisional[grown.slices])
+        pairs = _overlapping(known, ids, here)
+        pairs[:, 1] = number[pairs[:, 1]] + self._n
+        self.pairs.append(pairs.astype(np.uint32))
+        self._add(box, number[ids[inner]], values[inner], int(here.sum()))
+
+    def _add(self, box: Box, ids: np.ndarray, values: np.ndarray, n_found: int) -> None:
+        if self._n + n_found > _MOST:
+            raise ExportError(
+                "There are more objects than can be numbered",
+                expected=f"at most {_MOST:,}",
+                do="Export classes, or a part of the volume.",
+            )
+        class_of = np.zeros(n_found + 1, np.uint8)
+        class_of[ids] = values
+        self.classes.append(class_of[1:])
+        self.sizes.append(np.bincount(ids.ravel(), minlength=n_found + 1)[1:])
+        shifted = ids.astype(np.uint32)
+        shifted[shifted > 0] += np.uint32(self._n)
+        self._provisional[box.slices] = shifted
+        self._n += n_found
+
+
+def _overlapping(known: np.ndarray, ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return pairs (known, new) of which each has more than half of their union.
+
+    Parameters
+    ----------
+    known, ids
+        Images of ids, 0 for nothing.
+    wanted
+        By new id, whether it counts.
+    """
+    labelled = known > 0
+    before, now = known[labelled], ids[labelled]
+    sizes_before = dict(zip(*np.unique(before, return_counts=True), strict=True))
+    sizes_now = np.bincount(now, minlength=len(wanted))
+    key = before.astype(np.int64) * len(wanted) + now
+    both, common = np.unique(key, return_counts=True)
+    old, new = both // len(wanted), both % len(wanted)
+    union = np.asarray([sizes_before[i] for i in old]) + sizes_now[new] - common
+    same = wanted[new] & (2 * common > union)
+    return np.stack([old[same], new[same]], axis=1)
 
 
 def _seams(
@@ -148,12 +226,14 @@ def _seams(
     tiles: list[Box],
     classes: np.ndarray,
     steps: Steps,
+    *,
+    by_touch: bool,
 ) -> Iterator[np.ndarray]:
     """Yield pairs of provisional ids that touch across a tile's low faces."""
     for box in tiles:
         steps.check()
         for axis in range(3):
-            if box.start[axis] > 0:
+            if by_touch and box.start[axis] > 0:
                 yield _touching(provisional, box, axis, classes)
         steps.done("joining objects")
 

@@ -138,6 +138,7 @@ class _Labels:
                 steps,
                 tile=plan.tile,
                 min_voxels=plan.config.min_voxels,
+                splitting=plan.splitting,
             )
         self.n_objects = self._components.n_objects if self._components else None
 

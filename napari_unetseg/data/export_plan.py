@@ -18,6 +18,7 @@ from napari_unetseg.data.ome_zarr_export import (
     check_writable,
     image_root,
 )
+from napari_unetseg.data.split_objects import MARGIN, Splitting
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import ExportError
 from napari_unetseg.geometry import Box, Zyx, zyx
@@ -58,6 +59,13 @@ class ExportPlan:
     def needs_components(self) -> bool:
         """Whether objects have to be found."""
         return self.wants_objects or self.config.min_voxels > 1
+
+    @property
+    def splitting(self) -> Splitting | None:
+        """How objects that touch are told apart; None for not at all."""
+        if not self.config.neck or not self.wants_objects:
+            return None
+        return Splitting(self.config.neck, self.image.voxel_size)
 
     @property
     def is_zarr(self) -> bool:
@@ -131,7 +139,10 @@ def make_plan(
     )
     if config.format == "nifti":
         nifti_header(image)  # says now, not after hours, that a package is missing
-    return ExportPlan(config, volume, image, target, _tile(chunk), root)
+    tile = _tile(chunk)
+    if config.neck:  # tiles see their neighbours: larger ones see them less often
+        tile = zyx((max(tile[0], 2 * MARGIN[0]), *tile[1:]))
+    return ExportPlan(config, volume, image, target, tile, root)
 
 
 def _part(shape: Zyx, wanted: Box | None) -> Box:

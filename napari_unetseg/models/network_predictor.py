@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,14 +16,16 @@ from torch import Tensor
 from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.predictions import BlockPrediction
 from napari_unetseg.errors import CorruptModelError, MemoryBudgetError
-from napari_unetseg.geometry import Block, Box, Zyx
+from napari_unetseg.geometry import Block, Box, Zyx, zyx
 from napari_unetseg.models.backends.choice import choose_runner
 from napari_unetseg.models.backends.runner import Runner
 from napari_unetseg.models.planning import plan_patch
 from napari_unetseg.models.predictor import check_channels, map_names
 from napari_unetseg.models.sliding_window import blended
 from napari_unetseg.models.store import ModelCard, read_card
-from napari_unetseg.models.summary import Outputs
+from napari_unetseg.models.summary import Outputs, blank, fill
+
+_LOG = logging.getLogger(__name__)
 
 # Mirrored axes (of b c z y x) per number of passes; z is not mirrored because slices
 # of anisotropic stacks may well have a direction.
@@ -64,6 +68,7 @@ class NetworkPredictor:
         self.mvoxel_per_s = mvoxel_per_s
         self._mirrors = _MIRRORS[flips]
         self._runner = runner
+        self._too_many_voxels: float = math.inf  # of a read box
         self._outputs = Outputs(
             n_classes=spec.n_channels_out,
             n_raters=len(self.rater_names),
@@ -110,18 +115,40 @@ class NetworkPredictor:
     def predict(self, voxels: np.ndarray, block: Block) -> BlockPrediction:
         """Predict a block from normalised float32 czyx voxels of its read box.
 
+        Where the memory does not suffice, the block is cut in two, and these again.
+
         Raises
         ------
         ModelMismatchError
             If the voxels have other channels than the model.
         MemoryBudgetError
-            If the memory does not suffice.
+            If the memory does not suffice for the smallest piece.
         CorruptModelError
             If the network answers with values that are no numbers.
         """
         check_channels(self.card.version, expected=self.n_channels, got=voxels.shape[0])
         if voxels.shape[1:] != block.read_box.shape:
             raise ValueError(f"Voxels {voxels.shape[1:]} are not those of {block}.")
+        halves = self._halves(block)
+        if block.read_box.n_voxels < self._too_many_voxels or not halves:
+            try:
+                return self._predict_whole(voxels, block)
+            except MemoryBudgetError as error:
+                if not halves:
+                    raise
+                _LOG.warning("cut in two: %s", error)
+        # Not before the error is gone: it holds what took the memory.
+        self._too_many_voxels = min(self._too_many_voxels, block.read_box.n_voxels)
+        if self._runner.device.type == "cuda":
+            torch.cuda.empty_cache()
+        sheet = blank(self._outputs, block.write_box)
+        for half in halves:
+            part = half.read_box.relative_to(block.read_box).slices
+            found = self.predict(voxels[(slice(None), *part)], half)
+            fill(sheet, half.write_box.relative_to(block.write_box), found)
+        return sheet
+
+    def _predict_whole(self, voxels: np.ndarray, block: Block) -> BlockPrediction:
         with torch.inference_mode(), _explained_memory(block):
             image = torch.from_numpy(self._padded(voxels))[None].to(self._runner.device)
             return self._summed_up(image, block.inner)
@@ -138,6 +165,27 @@ class NetworkPredictor:
         images = 3 * 4 * padded * spec.in_channels
         shape = self._patch if not spec.is_tile_invariant else read_shape
         return answer + sums + images + self._runner.activation_bytes(shape)
+
+    def _halves(self, block: Block) -> tuple[Block, ...]:
+        """Cut a block across its longest side; empty if that cannot be done."""
+        spec, box = self.card.spec, block.write_box
+        strides = [n // s for n, s in zip(box.shape, spec.stride, strict=True)]
+        axis = int(np.argmax(box.shape))
+        if not spec.is_tile_invariant or strides[axis] < 2:
+            return ()
+        middle = list(box.stop)
+        middle[axis] = box.start[axis] + strides[axis] // 2 * spec.stride[axis]
+        low = Box(box.start, zyx(middle))
+        start = list(box.start)
+        start[axis] = middle[axis]
+        high = Box(zyx(start), box.stop)
+        reads = [
+            half.grown(self.halo).aligned(spec.stride).intersection(block.read_box)
+            for half in (low, high)
+        ]
+        if block.read_box in reads:  # as much to read, and nothing won
+            return ()
+        return Block(block.index, low, reads[0]), Block(block.index, high, reads[1])
 
     @property
     def _patch(self) -> Zyx:

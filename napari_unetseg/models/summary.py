@@ -74,3 +74,14 @@ def blank(outputs: Outputs, inner: Box) -> BlockPrediction:
         maps={name: layer() for name in outputs.map_names},
         rater_labels=layer(outputs.n_raters) if outputs.n_raters else None,
     )
+
+
+def fill(sheet: BlockPrediction, box: Box, part: BlockPrediction) -> None:
+    """Write the prediction of a box, as seen from the sheet, to its place."""
+    place = (..., *box.slices)
+    sheet.labels[place] = part.labels
+    sheet.probability[place] = part.probability
+    for name, values in part.maps.items():
+        sheet.maps[name][place] = values
+    if sheet.rater_labels is not None and part.rater_labels is not None:
+        sheet.rater_labels[place] = part.rater_labels

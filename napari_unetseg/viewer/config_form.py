@@ -52,6 +52,7 @@ LABELS = {
     "budget_s": "time limit (s)",
     "block": "block (z y x)",
     "patch": "patch (z y x)",
+    "neck": "separate at necks below",
     "min_voxels": "smallest object (voxels)",
     "flips": "mirrored passes",
     "kind": "values",

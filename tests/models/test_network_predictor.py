@@ -84,6 +84,59 @@ def test_tiles_equal_the_single_pass(
         assert (part.labels != whole.labels[place]).mean() < 1e-3
 
 
+class Tight:
+    """A runner on a device that holds images of so many voxels."""
+
+    def __init__(self, runner: TorchRunner, most: int) -> None:
+        self.name, self.device = runner.name, runner.device
+        self.summary, self.activation_bytes = runner.summary, runner.activation_bytes
+        self._runner, self._most = runner, most
+        self.refused = 0
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        if image[0, 0].numel() > self._most:
+            self.refused += 1
+            raise torch.OutOfMemoryError("out of memory")
+        return self._runner(image)
+
+
+def test_a_block_too_large_for_the_device_is_cut(
+    make_predictor: MakePredictor, make_network: Make
+) -> None:
+    network = make_network(norm="batch", stem="patch", n_raters=2)
+    card = make_predictor(norm="batch", stem="patch", n_raters=2).card
+    roomy = NetworkPredictor(TorchRunner(network), card)
+    shape = (8, 24, 161)
+    volume, block = noise(1, *shape), whole_block(shape)
+    expected = roomy.predict(volume, block)
+    runner = Tight(TorchRunner(network), most=8 * 24 * 161 * 3 // 4)
+    tight = NetworkPredictor(runner, card)
+    found = tight.predict(volume, block)
+    assert runner.refused >= 1
+    for got, wanted in [
+        (found.probability, expected.probability),
+        (found.rater_labels, expected.rater_labels),
+        *((found.maps[name], expected.maps[name]) for name in expected.maps),
+    ]:
+        assert np.abs(got.astype(int) - wanted).max() <= 1
+    assert (found.labels != expected.labels).mean() < 1e-3
+    # The next block is cut at once.
+    before = runner.refused
+    tight.predict(volume, block)
+    assert runner.refused == before
+
+
+def test_a_device_that_holds_nothing_says_so(
+    make_predictor: MakePredictor, make_network: Make
+) -> None:
+    card = make_predictor(norm="batch", stem="patch").card
+    runner = Tight(TorchRunner(make_network(norm="batch", stem="patch")), most=0)
+    with pytest.raises(MemoryBudgetError, match="memory does not suffice"):
+        NetworkPredictor(runner, card).predict(
+            noise(1, 8, 16, 16), whole_block((8, 16, 16))
+        )
+
+
 def test_labels_are_the_most_probable_class(make_predictor: MakePredictor) -> None:
     predictor = make_predictor(flips=1)
     prediction = predictor.predict(noise(1, 4, 6, 6), whole_block((4, 6, 6)))

@@ -13,7 +13,7 @@ from napari_unetseg.config import (
 )
 from napari_unetseg.data.predictions import BlockPrediction
 from napari_unetseg.geometry import Box
-from napari_unetseg.models.summary import SLAB_VOXELS, Outputs, blank
+from napari_unetseg.models.summary import SLAB_VOXELS, Outputs, blank, fill
 from napari_unetseg.models.uncertainty import MemberSums, labels_of, quantised
 
 _LARGE_SLAB = 2**24  # where there is no cache to stay in
@@ -48,7 +48,7 @@ class TorchSummary:
                 self._slabs[box] = slab
                 continue
             self._is_finite &= slab.is_finite
-            _fill(self._sheet, box.relative_to(self._inner), slab.result())
+            fill(self._sheet, box.relative_to(self._inner), slab.result())
 
     def result(self) -> BlockPrediction | None:
         """Return the mean over the passes, and the maps; None if there were NaN."""
@@ -110,17 +110,6 @@ def slabs_of(box: Box, n_voxels: int) -> list[Box]:
         cell.clipped(box.shape).shifted(box.start)
         for cell in whole.cells((depth, rows, width))
     ]
-
-
-def _fill(sheet: BlockPrediction, box: Box, part: BlockPrediction) -> None:
-    """Write the prediction of a box, as seen from the sheet, to its place."""
-    place = (..., *box.slices)
-    sheet.labels[place] = part.labels
-    sheet.probability[place] = part.probability
-    for name, values in part.maps.items():
-        sheet.maps[name][place] = values
-    if sheet.rater_labels is not None and part.rater_labels is not None:
-        sheet.rater_labels[place] = part.rater_labels
 
 
 def _bytes(values: Tensor) -> np.ndarray:

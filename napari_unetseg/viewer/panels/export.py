@@ -22,6 +22,7 @@ from napari_unetseg.viewer.panels.panel import Panel, Parts
 
 SUFFIXES = {"ome-zarr": ".zarr", "tiff": ".tif", "nifti": ".nii.gz", "csv": ".csv"}
 IN_PLACE = "in-place"
+_REST = ("neck", "min_voxels", "annotator", "overwrite")
 _TIP = "Write the corrected labels: your corrections over the prediction."
 _STOP_TIP = "Stop exporting. Nothing half-written is left."
 _NOTHING = "There is nothing to export yet: predict or label something first."
@@ -37,7 +38,7 @@ class ExportPanel(Panel):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         self.form = ConfigForm(ExportConfig, ("format", "kind", "name"))
-        self.rest = ConfigForm(ExportConfig, ("min_voxels", "annotator", "overwrite"))
+        self.rest = ConfigForm(ExportConfig, _REST)
         for form in (self.form, self.rest):
             form.changed.connect(self._on_form)
         self.target = QLineEdit()
@@ -54,7 +55,9 @@ class ExportPanel(Panel):
         below.setContentsMargins(0, 0, 0, 0)
         below.addWidget(self.rest)
         below.addWidget(self.view_only)
-        self.more = Fold(more, "Smallest object, whose corrections, part of it.")
+        self.more = Fold(
+            more, "Touching objects, smallest object, whose corrections, part of it."
+        )
         self.button = push_button("Export", _TIP, self.export, "primary")
         self.button.setObjectName("export_button")
         self.stop = push_button("Stop", _STOP_TIP, self.session.cancel)

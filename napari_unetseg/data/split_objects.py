@@ -1,0 +1,140 @@
+"""Objects that touch, told apart where the neck between them is narrow.
+
+::
+
+    class ids ──▶ distance to the border ──▶ a basin per peak ──▶ basins joined again
+                                                                  unless the neck
+        ( a )( b )      ∧     ∧                a │ b              between is narrow
+        (    )(  )     ∧ ∧   ∧ ∧
+
+A neck is as wide as the distance at the saddle between two peaks. Basins are joined if
+it is at least ``neck`` times that of the lower peak, the widest necks first. The basins
+are those of a watershed (Vincent and Soille, 1991), the rule that of a relative
+dynamics of peaks (Grimaud, 1992).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+from napari_unetseg.geometry import Zyx
+
+_SMOOTH = 1.0  # voxels: a rough border makes many small peaks
+MARGIN: Zyx = (32, 32, 32)
+"""How much of its neighbours a tile sees: larger objects may be cut differently."""
+
+_TOUCHING = np.ones((3, 3, 3), bool)
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How objects that touch are told apart.
+
+    Attributes
+    ----------
+    neck
+        Objects are separated where the neck between them is narrower than this part of
+        the smaller one; 0 separates nothing, 1 every bulge.
+    voxel_size
+        zyx, in any unit.
+    """
+
+    neck: float
+    voxel_size: tuple[float, float, float]
+
+    def label(self, classes: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return object ids 1, 2, …, int32 zyx, and how many there are.
+
+        Parameters
+        ----------
+        classes
+            Class ids, uint8 zyx; objects of two classes are never one.
+        """
+        ids = np.zeros(classes.shape, np.int32)
+        n_objects = 0
+        for number in np.unique(classes[classes > 0]):
+            mask = classes == number
+            distance = self._distance(mask)
+            basins = _basins(distance, mask)
+            joined, n_found = _joined(basins, distance, self.neck)
+            ids[mask] = joined[basins[mask]] + n_objects
+            n_objects += n_found
+        return ids, n_objects
+
+    def _distance(self, mask: np.ndarray) -> np.ndarray:
+        """Return the smoothed distance to the border, 0 outside.
+
+        What lies beyond the tile is taken for more of the same, not for a border.
+        """
+        shortest = min(self.voxel_size)
+        size = [v / shortest for v in self.voxel_size]
+        if mask.all():
+            return np.ones(mask.shape, np.float32)
+        distance = ndimage.distance_transform_edt(mask, sampling=size)
+        sigma = [_SMOOTH / s for s in size]
+        smooth = ndimage.gaussian_filter(distance.astype(np.float32), sigma)
+        return np.where(mask, np.maximum(smooth, 1e-6), 0)
+
+
+def _basins(distance: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return a basin, 1, 2, …, for each peak of the distance; 0 outside."""
+    highest = ndimage.maximum_filter(distance, size=3)
+    peaks, _ = ndimage.label(mask & (distance == highest), _TOUCHING)
+    basins: np.ndarray = watershed(-distance, peaks, mask=mask, connectivity=3)
+    return basins
+
+
+def _joined(
+    basins: np.ndarray, distance: np.ndarray, neck: float
+) -> tuple[np.ndarray, int]:
+    """Return the object of each basin (0 → 0), and how many objects there are."""
+    n = int(basins.max(initial=0))
+    peak = ndimage.maximum(distance, basins, np.arange(n + 1))
+    parent = np.arange(n + 1)
+
+    def root(basin: int) -> int:
+        while parent[basin] != basin:
+            parent[basin] = parent[parent[basin]]
+            basin = int(parent[basin])
+        return basin
+
+    for one, other, width in _necks(basins, distance):
+        a, b = root(one), root(other)
+        if a != b and width >= neck * min(peak[a], peak[b]):
+            low, high = sorted((a, b))
+            parent[high] = low
+            peak[low] = max(peak[a], peak[b])
+    roots = np.asarray([root(basin) for basin in range(n + 1)])
+    kept, number = np.unique(roots, return_inverse=True)
+    return number.astype(np.int32), len(kept) - 1
+
+
+def _necks(basins: np.ndarray, distance: np.ndarray) -> list[tuple[int, int, float]]:
+    """Return pairs of basins that touch, and the width of the neck, widest first."""
+    keys, widths = [], []
+    n = np.int64(basins.max(initial=0)) + 1
+    for axis in range(basins.ndim):
+        a, b = _shifted(basins, axis)
+        touch = (a != b) & (a > 0) & (b > 0)
+        low, high = np.minimum(a[touch], b[touch]), np.maximum(a[touch], b[touch])
+        keys.append(low.astype(np.int64) * n + high)
+        here, there = _shifted(distance, axis)
+        widths.append(np.minimum(here[touch], there[touch]))
+    key, width = np.concatenate(keys), np.concatenate(widths)
+    pairs, which = np.unique(key, return_inverse=True)
+    widest = np.zeros(len(pairs), np.float32)
+    np.maximum.at(widest, which, width)
+    order = np.lexsort((pairs, -widest))
+    return [(int(pairs[i] // n), int(pairs[i] % n), float(widest[i])) for i in order]
+
+
+def _shifted(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all voxels but the last along an axis, and their next neighbours."""
+    low = [slice(None)] * values.ndim
+    high = [slice(None)] * values.ndim
+    low[axis], high[axis] = slice(None, -1), slice(1, None)
+    return values[tuple(low)], values[tuple(high)]
