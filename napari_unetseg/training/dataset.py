@@ -104,9 +104,11 @@ class Patches:
         return patches
 
     def sample(self) -> np.ndarray:
-        """Return normalised voxels czyx of some labelled place."""
+        """Return normalised voxels czyx around some labelled place, not mirrored."""
         centres = next(iter(self._centres.values()))
-        return self._image(Box.around(centres[len(centres) // 2], self.patch))
+        size = zyx(2 * n for n in self.patch)
+        box = Box.around(centres[len(centres) // 2], size).clipped(self._volume.shape)
+        return self._normalisation.apply(self._volume.read(box, missing="fill"))
 
     def _one(self) -> tuple[np.ndarray, np.ndarray]:
         classes = list(self._centres)

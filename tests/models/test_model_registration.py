@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from napari_unetseg.data.classes import default_classes
+from napari_unetseg.models import registration
 from napari_unetseg.models.registration import (
     TOLERANCE,
     measure_halo,
+    probabilities,
     receptive_radius,
     register_version,
 )
@@ -75,6 +77,24 @@ def test_the_halo_is_measured_on_the_sample_and_the_mode_is_kept(
     assert max(blank) <= max(receptive_radius(network.spec))
     assert network.training
     assert all(torch.equal(before[n], t) for n, t in network.state_dict().items())
+
+
+def test_both_ends_of_the_sample_are_looked_at(
+    network: UNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    def noted(network: UNet, image: torch.Tensor) -> torch.Tensor:
+        seen.append(float(image.max()))
+        return probabilities(network, image)
+
+    monkeypatch.setattr(registration, "probabilities", noted)
+    small, large = np.zeros((1, 8, 8, 8)), np.zeros((1, 8, 300, 300))
+    large[..., 200:, 200:] = 3
+    measure_halo(network, network.spec, sample=small.astype(np.float32))
+    assert set(seen) == {0}
+    measure_halo(network, network.spec, sample=large.astype(np.float32))
+    assert set(seen) == {0, 3}
 
 
 def test_a_network_that_is_blended_gets_a_halo_without_measuring(
