@@ -232,6 +232,17 @@ class CorrectedLabels:
         self._predictions = project.predictions()
         self._annotator = annotator
         self.shape = project.volume.shape
+        self._project = project
+
+    @property
+    def fingerprint(self) -> str:
+        """What the labels depend on: model, blocks, edits, whose they are."""
+        version = self._project.active_model
+        log = self._project.run_log_path(version or "")
+        blocks = log.stat().st_mtime_ns if log.exists() else 0
+        edits = self._corrections.strokes()
+        last = edits[-1].uuid if edits else ""
+        return f"{version} {blocks} {len(edits)} {last} {self._annotator}"
 
     def read(self, box: Box) -> Any:
         """Return class ids, uint8 zyx."""

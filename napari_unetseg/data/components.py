@@ -14,7 +14,7 @@ into its neighbours, and 2 ~ 4 means that both cover the same voxels there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,13 @@ import zarr
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import label
-from zarr.codecs import ZstdCodec
 
 from napari_unetseg.data.split_objects import MARGIN, Splitting
 from napari_unetseg.data.steps import Steps
+from napari_unetseg.data.tile_log import FoundObjects, TileLog
 from napari_unetseg.errors import ExportError
-from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.geometry import Box, Zyx
 
-_CHUNK = (32, 128, 128)
 _MOST = 2**32 - 2
 
 _NO_PAIRS = np.empty((0, 2), np.uint32)
@@ -79,6 +78,7 @@ def find_components(
     tile: Zyx,
     min_voxels: int = 0,
     splitting: Splitting | None = None,
+    fingerprint: str = "",
 ) -> Components:
     """Find the objects of a volume of class ids.
 
@@ -89,6 +89,7 @@ def find_components(
         voxel, so that labels that change meanwhile do no harm.
     scratch
         Folder for provisional ids; the caller removes it when the objects are read.
+        What a killed run has left there of the same labels is not done again.
     steps
         Takes two steps per tile.
     tile
@@ -97,6 +98,8 @@ def find_components(
         Smaller objects are dropped.
     splitting
         How objects that touch are told apart; None for not at all.
+    fingerprint
+        Changes with the labels.
 
     Raises
     ------
@@ -105,25 +108,24 @@ def find_components(
     ExportError
         If there are more objects than 32 bits can number.
     """
-    provisional = zarr.create_array(
-        scratch,
-        shape=shape,
-        chunks=zyx(min(c, n) for c, n in zip(_CHUNK, shape, strict=True)),
-        dtype="uint32",
-        fill_value=0,
-        compressors=ZstdCodec(level=1),
-    )
+    about: dict[str, Any] = {"labels": fingerprint, "shape": shape, "tile": tile}
+    about["splitting"] = None if splitting is None else asdict(splitting)
+    log = TileLog.open(scratch, about, shape)
     tiles = [cell.clipped(shape) for cell in Box.whole(shape).cells(tile)]
-    labeller = _Labeller(read, provisional, splitting)
-    for box in tiles:
+    labeller = _Labeller(read, log.ids, splitting)
+    for number, box in enumerate(tiles):
         steps.check()
-        labeller.take(box)
+        found = log.load(number)
+        if found is None:
+            found = labeller.take(box)
+            log.save(number, found)
+        labeller.add(found)
         steps.done("finding objects")
     classes = np.concatenate(labeller.classes)
-    seams = _seams(provisional, tiles, classes, steps, by_touch=splitting is None)
+    seams = _seams(log.ids, tiles, classes, steps, by_touch=splitting is None)
     pairs = np.concatenate([_NO_PAIRS, *labeller.pairs, *seams])
     sizes = np.concatenate(labeller.sizes)
-    return _joined(provisional, classes, sizes, pairs, min_voxels)
+    return _joined(log.ids, classes, sizes, pairs, min_voxels)
 
 
 class _Labeller:
@@ -149,24 +151,27 @@ class _Labeller:
         self.pairs: list[np.ndarray] = []
         self._n = 0
 
-    def take(self, box: Box) -> None:
+    def add(self, found: FoundObjects) -> None:
+        """Count the objects of a tile; the next one's ids follow theirs."""
+        self.classes.append(found.classes)
+        self.sizes.append(found.sizes)
+        self.pairs.append(found.pairs)
+        self._n += len(found.classes)
+
+    def take(self, box: Box) -> FoundObjects:
         """Label a tile and write its provisional ids."""
         if self._splitting is None:
             values = self._read(box)
             ids, n_found = label(values, background=0, connectivity=3, return_num=True)
-            if n_found:
-                self._add(box, ids, values, n_found)
-            return
-        shape = self._provisional.shape
-        grown = box.grown(MARGIN).clipped(shape)
+            return self._written(box, ids, values, n_found, _NO_PAIRS)
+        grown = box.grown(MARGIN).clipped(self._provisional.shape)
         around = self._read(grown)
-        if around.any():
-            ids, n_found = self._splitting.label(around)
-            self._take_split(box, grown, ids, around, n_found)
+        ids, n_found = self._splitting.label(around)
+        return self._take_split(box, grown, ids, around, n_found)
 
     def _take_split(
         self, box: Box, grown: Box, ids: np.ndarray, values: np.ndarray, n_found: int
-    ) -> None:
+    ) -> FoundObjects:
         """Write those objects that reach the tile, and find what they were before.
 
         Tiles before this one have labelled parts of the margin: an object there and
@@ -177,12 +182,26 @@ class _Labeller:
         here[0] = False
         number = np.where(here, np.cumsum(here), 0).astype(np.int32)
         known = np.asarray(self._provisional[grown.slices])
+        # Of the tile itself, a killed run may have left some.
+        known[inner] = 0
         pairs = _overlapping(known, ids, here)
         pairs[:, 1] = number[pairs[:, 1]] + self._n
-        self.pairs.append(pairs.astype(np.uint32))
-        self._add(box, number[ids[inner]], values[inner], int(here.sum()))
+        return self._written(
+            box,
+            number[ids[inner]],
+            values[inner],
+            int(here.sum()),
+            pairs.astype(np.uint32),
+        )
 
-    def _add(self, box: Box, ids: np.ndarray, values: np.ndarray, n_found: int) -> None:
+    def _written(
+        self,
+        box: Box,
+        ids: np.ndarray,
+        values: np.ndarray,
+        n_found: int,
+        pairs: np.ndarray,
+    ) -> FoundObjects:
         if self._n + n_found > _MOST:
             raise ExportError(
                 "There are more objects than can be numbered",
@@ -191,12 +210,11 @@ class _Labeller:
             )
         class_of = np.zeros(n_found + 1, np.uint8)
         class_of[ids] = values
-        self.classes.append(class_of[1:])
-        self.sizes.append(np.bincount(ids.ravel(), minlength=n_found + 1)[1:])
         shifted = ids.astype(np.uint32)
         shifted[shifted > 0] += np.uint32(self._n)
         self._provisional[box.slices] = shifted
-        self._n += n_found
+        sizes = np.bincount(ids.ravel(), minlength=n_found + 1)
+        return FoundObjects(class_of[1:], sizes[1:], pairs)
 
 
 def _overlapping(known: np.ndarray, ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -39,11 +39,22 @@ from napari_unetseg.data.volume import Volume
 from napari_unetseg.events import IsCancelled, OnEvent
 from napari_unetseg.geometry import Box, Zyx
 
+OBJECTS = "objects"
+
 
 class LabelSource(Protocol):
-    """Something that class ids are read from."""
+    """Something that class ids are read from.
+
+    Attributes
+    ----------
+    fingerprint
+        Changes with the labels.
+    """
 
     shape: Zyx
+
+    @property
+    def fingerprint(self) -> str: ...
 
     def read(self, box: Box) -> np.ndarray:
         """Return class ids, uint8 zyx."""
@@ -134,11 +145,12 @@ class _Labels:
             self._components = find_components(
                 self._source_values,
                 plan.image.shape,
-                scratch / "ids",
+                scratch / OBJECTS,
                 steps,
                 tile=plan.tile,
                 min_voxels=plan.config.min_voxels,
                 splitting=plan.splitting,
+                fingerprint=f"{source.fingerprint} {plan.image.box}",
             )
         self.n_objects = self._components.n_objects if self._components else None
 
@@ -201,9 +213,14 @@ def _writer(plan: ExportPlan, partial: Path, scratch: Path) -> Writer:
 
 @contextmanager
 def _scratch(target: Path) -> Iterator[Path]:
-    """Give a folder for what is needed only meanwhile; made when first written to."""
+    """Give a folder for what is needed only meanwhile; made when first written to.
+
+    A killed run has left what it had found of the objects.
+    """
     folder = beside(target, "scratch")
-    remove(folder)
+    for stale in folder.glob("*"):
+        if stale.name != OBJECTS:
+            remove(stale)
     try:
         yield folder
     finally:

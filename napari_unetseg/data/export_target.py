@@ -3,7 +3,7 @@
 ::
 
     labels.zarr.partial   written tile by tile ──▶ renamed to labels.zarr when complete
-    labels.zarr.scratch   provisional object ids, removed in any case
+    labels.zarr.scratch   provisional object ids, removed unless the process is killed
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ class Labels:
     @property
     def shape(self):
         return self.values.shape
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.values.tobytes()).hexdigest()
 
     def read(self, box: Box) -> np.ndarray:
         return self.values[box.slices]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from skimage.measure import label
 
 from napari_unetseg.data.components import Components, find_components
+from napari_unetseg.data.split_objects import Splitting
 from napari_unetseg.data.steps import Steps
 from napari_unetseg.errors import Cancelled
 from napari_unetseg.events import ignore_event, never_cancelled
@@ -99,6 +100,49 @@ def test_every_voxel_is_read_once(tmp_path) -> None:
     find_components(read, (6, 6, 6), tmp_path / "ids", steps, tile=(4, 4, 4))
 
     assert (reads == 1).all()
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+@pytest.mark.parametrize("splitting", [None, Splitting(0.7, (1, 1, 1))])
+def test_a_killed_run_goes_on_after_the_last_tile(tmp_path, splitting) -> None:
+    values = (np.random.default_rng(3).random((12, 12, 12)) < 0.3).astype(np.uint8)
+    values[:4] = 0
+    reads: list[Box] = []
+
+    def find(folder, *, last: int = 1000, fingerprint: str = "as it was"):
+        def read(box: Box) -> np.ndarray:
+            if len(reads) == last:
+                raise Killed
+            reads.append(box)
+            return values[box.slices]
+
+        steps = Steps("export", 0, ignore_event, never_cancelled)
+        found = find_components(
+            read,
+            values.shape,
+            folder,
+            steps,
+            tile=(4, 6, 6),
+            splitting=splitting,
+            fingerprint=fingerprint,
+        )
+        return _all(found, values.shape)
+
+    expected = find(tmp_path / "undisturbed")
+    n_tiles = len(reads)
+    for last in (5, 9):
+        reads.clear()
+        with pytest.raises(Killed):
+            find(tmp_path / "killed", last=last - (last > 5) * 5)
+    reads.clear()
+    np.testing.assert_array_equal(find(tmp_path / "killed"), expected)
+    assert len(reads) == n_tiles - 9
+    reads.clear()
+    find(tmp_path / "killed", fingerprint="somebody painted")
+    assert len(reads) == n_tiles
 
 
 def test_stops_when_asked(tmp_path) -> None:
