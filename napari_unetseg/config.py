@@ -162,6 +162,11 @@ class ExportConfig(Config):
         description="Objects that touch are separated where the neck between them is "
         "narrower than this part of the smaller one, e.g. 0.7; 0 separates nothing.",
     )
+    like: Path | None = Field(
+        None,
+        description="Objects keep the ids that they have in these labels, an earlier "
+        "export as OME-Zarr; those that are replaced if empty.",
+    )
     overwrite: bool = Field(False, description="Replace what is at the target.")
 
 

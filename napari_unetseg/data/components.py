@@ -14,7 +14,7 @@ into its neighbours, and 2 ~ 4 means that both cover the same voxels there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,16 +40,16 @@ ReadLabels = Callable[[Box], np.ndarray]
 
 @dataclass(frozen=True)
 class Components:
-    """The objects of a volume, numbered 1, 2, … in reading order.
+    """The objects of a volume, numbered 1, 2, … in reading order at first.
 
     Attributes
     ----------
     n_objects
         How many there are.
     class_of
-        Object id → class id, uint8; 0 → 0.
+        Object id → class id, uint8; 0 where there is no object of this id.
     sizes
-        Object id → number of voxels; 0 → 0.
+        Object id → number of voxels.
     """
 
     n_objects: int
@@ -62,6 +62,19 @@ class Components:
         """Return object ids, uint32 zyx."""
         ids: np.ndarray = self._final[np.asarray(self._provisional[box.slices])]
         return ids
+
+    def renumbered(self, ids: np.ndarray) -> Components:
+        """Return the same objects with other ids.
+
+        Parameters
+        ----------
+        ids
+            The new id of each object, all different; 0 → 0.
+        """
+        class_of = np.zeros(int(ids.max(initial=0)) + 1, np.uint8)
+        sizes = np.zeros(len(class_of), np.int64)
+        class_of[ids], sizes[ids] = self.class_of, self.sizes
+        return replace(self, class_of=class_of, sizes=sizes, _final=ids[self._final])
 
     def read_classes(self, box: Box) -> np.ndarray:
         """Return the classes of the objects, uint8 zyx; those dropped are gone."""

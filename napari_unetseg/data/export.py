@@ -27,6 +27,7 @@ from napari_unetseg.data.export_target import (
     remove,
     written_whole,
 )
+from napari_unetseg.data.kept_ids import earlier_objects, kept_ids
 from napari_unetseg.data.nifti_export import NiftiWriter
 from napari_unetseg.data.object_table import TableWriter
 from napari_unetseg.data.ome_zarr_export import (
@@ -152,6 +153,11 @@ class _Labels:
                 splitting=plan.splitting,
                 fingerprint=f"{source.fingerprint} {plan.image.box}",
             )
+        if self._components is not None and plan.earlier is not None:
+            before = earlier_objects(plan.earlier, plan.image.box)
+            found = self._components
+            ids = kept_ids(before, found.read, plan.tiles, found.n_objects)
+            self._components = found.renumbered(ids)
         self.n_objects = self._components.n_objects if self._components else None
 
     @property
@@ -160,7 +166,8 @@ class _Labels:
         if self._components is None or not self._plan.wants_objects:
             return self._plan
         is_tiff = self._plan.config.format == "tiff"
-        dtype = object_dtype(self._components.n_objects) if is_tiff else "uint32"
+        most = len(self._components.class_of) - 1
+        dtype = object_dtype(most) if is_tiff else "uint32"
         image = replace(
             self._plan.image,
             dtype=np.dtype(dtype),

@@ -12,6 +12,7 @@ from napari_unetseg.config import ExportConfig
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.convert import default_chunk
 from napari_unetseg.data.export_target import ExportedImage, check_target
+from napari_unetseg.data.kept_ids import earlier_objects, holds_objects
 from napari_unetseg.data.nifti_export import nifti_header
 from napari_unetseg.data.ome_zarr_export import (
     OmeZarrWriter,
@@ -54,6 +55,13 @@ class ExportPlan:
     def wants_objects(self) -> bool:
         """Whether the values are object ids."""
         return self.config.kind == "objects" or self.config.format == "csv"
+
+    @property
+    def earlier(self) -> Path | None:
+        """Labels whose ids objects keep: those named, or else those replaced."""
+        if not self.wants_objects or self.config.like is not None:
+            return self.config.like
+        return self.target if holds_objects(self.target, self.image.box) else None
 
     @property
     def needs_components(self) -> bool:
@@ -137,6 +145,8 @@ def make_plan(
         chunk=chunk,
         box=box,
     )
+    if config.like is not None:
+        earlier_objects(config.like, box)  # says now if there is nothing to keep
     if config.format == "nifti":
         nifti_header(image)  # says now, not after hours, that a package is missing
     tile = _tile(chunk)

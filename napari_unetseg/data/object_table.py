@@ -42,7 +42,7 @@ class ObjectMeasures:
     Parameters
     ----------
     n_objects
-        Ids are 1 … ``n_objects``.
+        Ids are at most ``n_objects``.
     """
 
     def __init__(self, n_objects: int) -> None:
@@ -152,7 +152,8 @@ class TableWriter:
             for number in range(1, len(self._class_of)):
                 if number % 10_000 == 0:
                     steps.check()
-                table.writerow(self._row(number))
+                if self._class_of[number]:  # objects that kept their ids leave gaps
+                    table.writerow(self._row(number))
 
     def _row(self, number: int) -> Iterator[Any]:
         image, measures = self._image, self._measures

@@ -202,7 +202,7 @@ def _add_properties(group: zarr.Group, image: ExportedImage) -> None:
         listed = {
             number: names.get(int(class_id), "")
             for number, class_id in enumerate(image.class_of_object)
-            if number
+            if class_id
         }
     else:
         return

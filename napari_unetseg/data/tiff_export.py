@@ -69,9 +69,9 @@ class TiffWriter:
         """Do nothing: the file has no other levels."""
 
 
-def object_dtype(n_objects: int) -> np.dtype[Any]:
+def object_dtype(largest: int) -> np.dtype[Any]:
     """Return 16 bits where they suffice: ImageJ knows no integers of 32."""
-    return np.dtype("uint16" if n_objects < 2**16 else "uint32")
+    return np.dtype("uint16" if largest < 2**16 else "uint32")
 
 
 def _resolution(image: ExportedImage) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import zarr
 
 from napari_unetseg.data.ome_zarr import create_image, read_image, register_labels
 from napari_unetseg.data.volume import Volume
+from napari_unetseg.errors import ExportError
 from napari_unetseg.geometry import Box
 
 SHAPE = (12, 40, 44)
@@ -116,6 +117,46 @@ def test_objects_are_numbered_over_tiles(export, labels, volume, tmp_path) -> No
     properties = group.attrs["ome"]["image-label"]["properties"]
     assert {p["class"] for p in properties} == {"cell", "fibre"}
     assert properties[int(ids[5, 30, 10]) - 1]["class"] == "fibre"
+
+
+def test_objects_keep_their_ids_when_others_come_and_go(
+    export, labels, volume, tmp_path
+) -> None:
+    target = tmp_path / "out.zarr"
+    options = {"kind": "objects", "target": target, "overwrite": True}
+
+    def ids() -> np.ndarray:
+        return zarr.open_group(target, mode="r")["0"][:]
+
+    export(labels, volume, **options)
+    before = ids()
+    kept = int(before[5, 30, 10])
+    labels.values[labels.values == 1] = 0
+    labels.values[0, 0, 0:2] = labels.values[3, 3, 38:] = 1
+    result = export(labels, volume, **options)
+    now = ids()
+    assert set(np.unique(now[labels.values == 2])) == {kept}
+    fresh = set(np.unique(now[labels.values == 1]))
+    assert len(fresh) == 2
+    assert min(fresh) > before.max()
+    assert result["n_objects"] == 3
+    assert result["voxels_per_class"]["fibre"] == (labels.values == 2).sum()
+    table = tmp_path / "out.csv"
+    export(labels, volume, target=table, format="csv", like=target)
+    rows = table.read_text().splitlines()[1:]
+    assert {int(row.split(",")[0]) for row in rows} == {kept, *fresh}
+
+
+def test_ids_are_kept_of_objects_only(export, labels, volume, tmp_path) -> None:
+    export(labels, volume, target=tmp_path / "classes.zarr")
+    with pytest.raises(ExportError, match="no ids that could be kept"):
+        export(
+            labels,
+            volume,
+            target=tmp_path / "out.csv",
+            format="csv",
+            like=tmp_path / "classes.zarr",
+        )
 
 
 def test_small_objects_can_be_left_out_of_classes(
