@@ -309,6 +309,8 @@ class Session(EditingVerbs, ReviewVerbs):
                     blocks = "1 block" if n_failed == 1 else f"{n_failed} blocks"
                     text = f"{blocks} failed. {result['failed_because']}"
                     self.notice.emit(Notice("warning", text))
+                else:
+                    self.notice.emit(Notice("info", _predicted(result)))
             case "train":
                 self._use_new_model(result["version"])
             case "export":
@@ -356,3 +358,10 @@ class Session(EditingVerbs, ReviewVerbs):
         else:
             self.notice.emit(Notice("info", finished.error or f"Stopped: {verb}."))
         self.job_finished.emit(verb, finished)
+
+
+def _predicted(result: Mapping[str, Any]) -> str:
+    """Return what a prediction did as a sentence."""
+    n = result["done"] + result["empty"]
+    blocks = "1 block" if n == 1 else f"{n} blocks"
+    return f"Predicted {blocks} in {result['seconds']:.0f} s."

@@ -119,7 +119,7 @@ class DemoRun:
         self._hand.press(Qt.Key.Key_P)
         finished = self._wait_for("predict")
         result = finished.result
-        self._hand.rest(600)  # layers follow at most five times a second
+        self._hand.rest(900)  # layers follow at most twice a second
         self._picture("prediction")
         self._before = self._predicted()
         speed = result["voxels"] / max(result["seconds"], 1e-9) / 1e6

@@ -21,6 +21,7 @@ from psygnal import Signal, SignalInstance
 from qtpy.QtCore import QTimer
 
 from napari_unetseg.app.status import Notice
+from napari_unetseg.events import BlocksPlanned, BlockState
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.class_colormap import class_colormap
 from napari_unetseg.viewer.edit_window import CLOSED
@@ -215,6 +216,7 @@ class SessionLayers:
             (session.classes_changed, self._on_classes),
             (session.model_changed, self._on_model),
             (session.annotator_changed, self._on_annotator),
+            (session.planned, self._on_planned),
             (session.predictions_changed, self._on_predictions),
             (session.labels_changed, self._on_labels),
         ]
@@ -271,6 +273,11 @@ class SessionLayers:
         if self._opened is not None:
             self._opened.window.reload(box)
             self._opened.labels.corrected(box)
+
+    def _on_planned(self, plan: BlocksPlanned) -> None:
+        # Whoever tries failed blocks again may have mended the volume.
+        if self._opened is not None and BlockState.FAILED in plan.states.values():
+            self._opened.show_images_anew()
 
     def _on_predictions(self, box: Box | None) -> None:
         known = self._changed

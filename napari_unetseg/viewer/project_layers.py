@@ -170,6 +170,11 @@ class ProjectLayers:
         self.labels.prediction.refresh(extent=False)
         self.contours.update()
 
+    def show_images_anew(self) -> None:
+        """Read the volume from disk again."""
+        self.cache.clear()
+        self._show_images()
+
     def _show_images(self) -> None:
         for layer in self.images:
             layer.refresh(extent=False)

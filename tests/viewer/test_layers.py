@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_unetseg.config import RATER_DISAGREEMENT, TOTAL_UNCERTAINTY
 from napari_unetseg.data.predictions import BlockPrediction, PredictionStore
+from napari_unetseg.events import BlocksPlanned, BlockState
 from napari_unetseg.geometry import Block, Box
 from napari_unetseg.viewer.layers import SessionLayers
 from napari_unetseg.viewer.project_layers import ORDER
@@ -244,3 +246,19 @@ def test_closing_takes_all_layers_away(viewer: Viewer, session: Session) -> None
     session.predictions_changed.emit(None)
     viewer.dims.ndisplay = 3
     assert len(viewer.layers) == 0
+
+
+def test_a_volume_that_was_mended_is_read_anew(
+    viewer: Viewer, session: Session, layers: SessionLayers
+) -> None:
+    image = viewer.layers["image"]
+    viewer.dims.set_current_step(0, 4)
+    assert image.get_value((4, 20, 20))[1] != 251
+    path = f"{session.project.volume.uri}/{session.project.volume.levels[0].path}"
+    zarr.open_array(path, mode="r+")[4, 20, 20] = 251
+    block = (16, 48, 48)
+    session.planned.emit(BlocksPlanned((1, 1, 1), block, (0,), {}))
+    assert image.get_value((4, 20, 20))[1] != 251
+    failed = {0: BlockState.FAILED}
+    session.planned.emit(BlocksPlanned((1, 1, 1), block, (0,), failed))
+    assert image.get_value((4, 20, 20))[1] == 251
