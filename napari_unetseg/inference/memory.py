@@ -23,7 +23,7 @@ LARGEST_READ = 96 * 256 * 256
 LARGEST_S = 4 * COMFORTABLE_S
 """Seconds of a pass over such a box."""
 
-WASTEFUL = 0.6
+WASTEFUL = 0.8
 """A block of which less is kept than this may be larger than comfortable."""
 
 FALLBACK_BYTES = 2 * 2**30
