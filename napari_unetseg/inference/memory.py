@@ -18,13 +18,13 @@ COMFORTABLE_S = 1.5
 """Seconds of a pass over a read box: the window fills while one looks."""
 
 LARGEST_READ = 96 * 256 * 256
-"""Voxels of a read box where a wide halo would waste most of a smaller one."""
+"""Voxels of a read box where a wide halo would waste much of a smaller one."""
 
 LARGEST_S = 4 * COMFORTABLE_S
 """Seconds of a pass over such a box."""
 
-WASTEFUL = 0.8
-"""A block of which less is kept than this may be larger than comfortable."""
+WORTH_WAITING = 1.25
+"""Larger blocks than comfortable must make the whole so many times as fast."""
 
 FALLBACK_BYTES = 2 * 2**30
 MAX_CHUNK = (32, 64, 64)
@@ -132,18 +132,19 @@ def plan_grid(
         return chosen
     smallest = grid(chunk)
     check_fits_memory(smallest, bytes_for, memory_bytes)
-    best = smallest
-    for limit in read_limits(mvoxel_per_s):
+
+    def best(limit: int) -> BlockGrid:
         fitting = (
             candidate
             for candidate in map(grid, _candidates(shape, chunk, limit))
             if math.prod(largest_read(candidate)) <= limit
             and bytes_for(largest_read(candidate)) <= memory_bytes
         )
-        best = max(fitting, key=_worth, default=smallest)
-        if _worth(best) >= WASTEFUL:
-            break
-    return best
+        return max(fitting, key=_worth, default=smallest)
+
+    comfortable, large = map(best, read_limits(mvoxel_per_s))
+    is_worth_it = _worth(large) >= WORTH_WAITING * _worth(comfortable)
+    return large if is_worth_it else comfortable
 
 
 def read_limits(mvoxel_per_s: float) -> tuple[int, int]:
@@ -188,14 +189,17 @@ def check_fits_memory(
 
 
 def _candidates(shape: Zyx, chunk: Zyx, limit: int) -> Iterator[Zyx]:
-    """Yield blocks of whole chunks and at most ``limit`` voxels, small ones first."""
-    most = limit // math.prod(chunk)
-    counts = (
-        range(1, min(-(-n // c), most) + 1) for n, c in zip(shape, chunk, strict=True)
-    )
-    for count in itertools.product(*counts):
-        if math.prod(count) <= most:
-            yield zyx(k * c for k, c in zip(count, chunk, strict=True))
+    """Yield blocks of whole chunks, at most ``limit`` voxels of them in the volume."""
+    counts = (range(1, -(-n // c) + 1) for n, c in zip(shape, chunk, strict=True))
+    z_counts, y_counts, x_counts = counts
+    for z, y in itertools.product(z_counts, y_counts):
+        plane = min(z * chunk[0], shape[0]) * min(y * chunk[1], shape[1])
+        if plane * min(chunk[2], shape[2]) > limit:
+            continue
+        for x in x_counts:
+            if plane * min(x * chunk[2], shape[2]) > limit:
+                break
+            yield (z * chunk[0], y * chunk[1], x * chunk[2])
 
 
 def _worth(grid: BlockGrid) -> float:

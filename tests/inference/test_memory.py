@@ -104,6 +104,12 @@ def test_a_wide_halo_makes_blocks_larger() -> None:
     assert COMFORTABLE_READ < math.prod(largest_read(grid)) <= LARGEST_READ
 
 
+def test_a_thin_volume_is_one_block_if_that_saves_the_halo() -> None:
+    # 6 million voxels, which is more than comfortable: two blocks would read more.
+    assert len(plan((8, 880, 880), halo=100, gb=500)) == 1
+    assert len(plan((8, 880, 880), halo=8, gb=500)) > 1
+
+
 def test_less_memory_makes_blocks_smaller() -> None:
     large, small = plan((500, 900, 900)), plan((500, 900, 900), gb=0.1)
     assert math.prod(small.block) < math.prod(large.block)
