@@ -171,8 +171,7 @@ class _Cut:
     def _images(self, shape: Zyx, device: torch.device) -> Iterator[Tensor]:
         """Yield images from both ends of the sample, if it is larger than one.
 
-        How far a cut is seen depends on what is there: in sections of a nerve cord 57
-        voxels at one place and 79 at another.
+        How far a cut is seen depends on what is there.
         """
         yield trial_image(self.spec, shape, self.sample).to(device)
         if self.sample is None:
