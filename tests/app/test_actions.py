@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_unetseg.app import actions
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import ExportConfig, PredictConfig, TrainConfig
+from napari_unetseg.data.pyramid_store import THIN
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import LabelsError, ModelNotFoundError
 from napari_unetseg.geometry import Box
@@ -29,16 +31,29 @@ def test_a_tiff_is_converted_on_the_way_to_a_project(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "zarr"),
+    ("name", "converted"),
     [("a.nii.gz", "a.zarr"), ("a.ome.tif", "a.zarr"), ("a.b.tiff", "a.b.zarr")],
 )
-def test_a_converted_file_keeps_its_name(name: str, zarr: str) -> None:
-    assert actions.converted_path(Path("x") / name) == Path("x") / zarr
+def test_a_converted_file_keeps_its_name(name: str, converted: str) -> None:
+    assert actions.converted_path(Path("x") / name) == Path("x") / converted
 
 
 def test_predicting_without_a_model_says_what_to_do(project_folder: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="Label a few slices"):
         actions.predict(project_folder)
+
+
+def test_a_prediction_knows_which_classes_are_thin(project_with_model: Path) -> None:
+    with Project.open(project_with_model) as project:
+        project.set_thin(2, True)
+    actions.predict(project_with_model, PredictConfig(flips=1))
+    with Project.open(project_with_model, read_only=True) as project:
+        store = project.predictions()
+        assert store is not None
+        labels = zarr.open_group(
+            store.path / "probability" / "labels" / "prediction", mode="r"
+        )
+        assert labels.attrs[THIN] == [2]
 
 
 def test_a_second_prediction_finds_everything_done(project_with_model: Path) -> None:

@@ -51,6 +51,29 @@ def test_a_project_needs_a_class(phantom_path: Path, tmp_path: Path) -> None:
         Project.create(tmp_path / "new", phantom_path, class_names=())
 
 
+def test_thin_classes_are_named_when_the_project_is_made_or_later(
+    phantom_path: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new.unetseg"
+    Project.create(
+        folder, phantom_path, class_names=("cell", "fibre"), thin=["fibre"]
+    ).close()
+    with Project.open(folder) as project:
+        assert [info.thin for info in project.classes] == [False, True]
+        project.set_thin(1, True)
+        project.set_thin(2, False)
+        project.add_class("debris")
+    with Project.open(folder) as project:
+        assert [info.thin for info in project.classes] == [True, False, False]
+    with pytest.raises(ProjectError, match="got membrane, expected cell"):
+        Project.create(
+            tmp_path / "other.unetseg",
+            phantom_path,
+            class_names=("cell",),
+            thin=["membrane"],
+        )
+
+
 def test_a_folder_without_a_project_says_so(tmp_path: Path) -> None:
     with pytest.raises(ProjectNotFoundError, match="There is no project at"):
         Project.open(tmp_path)
