@@ -39,7 +39,8 @@ class OpenVinoSummary:
     compiled
         The model from :func:`summary_model`, compiled.
     outputs, inner
-        As for torch; rows are at most as long as a slab.
+        As :meth:`napari_unetseg.models.backends.runner.Runner.summary` takes them; rows
+        are at most as long as a slab.
     """
 
     def __init__(self, compiled: Any, outputs: Outputs, inner: Box) -> None:

@@ -24,10 +24,8 @@ class TorchSummary:
 
     Parameters
     ----------
-    outputs
-        What the logits mean.
-    inner
-        Part of the image that is wanted.
+    outputs, inner
+        As :meth:`napari_unetseg.models.backends.runner.Runner.summary` takes them.
     """
 
     def __init__(self, outputs: Outputs, inner: Box) -> None:
