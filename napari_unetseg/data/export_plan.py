@@ -59,7 +59,9 @@ class ExportPlan:
     @property
     def earlier(self) -> Path | None:
         """Labels whose ids objects keep: those named, or else those replaced."""
-        if not self.wants_objects or self.config.like is not None:
+        if not self.wants_objects:
+            return None
+        if self.config.like is not None:
             return self.config.like
         return self.target if holds_objects(self.target, self.image.box) else None
 

@@ -2,12 +2,11 @@
 
 ::
 
-    before   1 1 1 . 2 2        now   1 1 . . 2 2 3        kept   1 1 . . 2 2 8
-                                                                  (7 was the largest)
+    before   7 7 7 . 5 5        now   1 1 . . 2 2 3        kept   7 7 . . 5 5 8
 
-An object keeps the id of the one that it shares most voxels with, if that one shares
-most with it in turn: of two that came out of one, the larger keeps its id. All others
-get ids that were never used.
+Pairs of an earlier and a new object that share most voxels come first, and every id is
+given once: of two that came out of one, the larger keeps its id. All others get ids
+above those of the earlier labels.
 """
 
 from __future__ import annotations
