@@ -47,7 +47,8 @@ _REVIEWED = (
 _ADD = "Add a class of this name."
 _THIN = (
     "For membranes and fibres: zoomed out, predictions show every voxel of the class "
-    "instead of what most voxels are. Predictions made from now on do."
+    "instead of what most voxels are. It counts for models that have predicted nothing "
+    "here yet."
 )
 _BRUSH = "Diameter of brush and eraser in voxels ( [ and ] )."
 
