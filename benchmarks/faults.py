@@ -27,7 +27,7 @@ from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import VoxelValueError
 from napari_unetseg.events import BlockDone, BlockState, Event
 from napari_unetseg.geometry import Block, Box, Zyx
-from napari_unetseg.inference.dask_executor import DaskWorkers, dask_workers
+from napari_unetseg.inference.dask_workers import DaskWorkers, dask_workers
 from napari_unetseg.inference.executors import OpenSteps, SerialExecutor, Steps
 from napari_unetseg.inference.job import PredictJob, fingerprint_of, open_store
 from napari_unetseg.inference.run import RunSummary, predict_job, run_inference

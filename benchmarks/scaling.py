@@ -17,7 +17,7 @@ from benchmarks.common import Target, parse_args, write_report
 from napari_unetseg.config import PredictConfig
 from napari_unetseg.events import never_cancelled
 from napari_unetseg.geometry import Block, BlockGrid
-from napari_unetseg.inference.dask_executor import dask_workers
+from napari_unetseg.inference.dask_workers import dask_workers
 from napari_unetseg.inference.executors import Result, Steps
 
 SAMPLES = 20

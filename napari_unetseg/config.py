@@ -19,6 +19,7 @@ MODEL_DISAGREEMENT = "model_disagreement"
 TOTAL_UNCERTAINTY = "total_uncertainty"
 MAPS = (RATER_DISAGREEMENT, MODEL_DISAGREEMENT, TOTAL_UNCERTAINTY)
 
+Workers = Annotated[int, Field(ge=0, le=1024)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Backend = Literal["auto", "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16"]
 Preset = Literal["S", "M", "L"]
@@ -93,7 +94,7 @@ class PredictConfig(Config):
     only_failed: bool = Field(
         False, description="Try failed blocks again, and no other."
     )
-    workers: Annotated[int, Field(ge=0, le=1024)] = Field(
+    workers: Workers = Field(
         0,
         description="Processes on this machine that share the blocks; 0 takes them in "
         "one, which is best unless there are many cores.",
@@ -168,6 +169,13 @@ class ExportConfig(Config):
         "export as OME-Zarr; those that are replaced if empty.",
     )
     overwrite: bool = Field(False, description="Replace what is at the target.")
+    workers: Workers = Field(
+        0, description="Processes on this machine that find objects; 0 does it in one."
+    )
+    scheduler: str | None = Field(
+        None,
+        description="Address of a dask scheduler (tcp://…) whose workers find objects.",
+    )
 
 
 class Preferences(Config):

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from napari_unetseg.app.model_fit import check_fits
 from napari_unetseg.app.project import Project, is_project
+from napari_unetseg.app.project_labels import ProjectLabels
 from napari_unetseg.app.sample import make_sample_project
 from napari_unetseg.config import (
     Config,
@@ -26,7 +27,6 @@ from napari_unetseg.config import (
 )
 from napari_unetseg.data.agreement import agreement as measure_agreement
 from napari_unetseg.data.classes import thin_ids
-from napari_unetseg.data.composite import read_composite
 from napari_unetseg.data.convert import convert as convert_volume
 from napari_unetseg.data.convert import needs_conversion
 from napari_unetseg.data.export import export_labels
@@ -47,8 +47,9 @@ from napari_unetseg.events import (
     never_cancelled,
     nobody_looks,
 )
-from napari_unetseg.geometry import Box
+from napari_unetseg.inference.block_work import ExecutorEngine
 from napari_unetseg.inference.run import PredictJob, predict_job
+from napari_unetseg.inference.workers import executor_for
 from napari_unetseg.training.training_set import collect
 
 
@@ -213,41 +214,20 @@ def export(
     is_cancelled: IsCancelled = never_cancelled,
 ) -> dict[str, Any]:
     """Write corrections over predictions to an open format."""
-    with Project.open(folder, read_only=True) as project:
+    with (
+        executor_for(config.scheduler, config.workers) as executor,
+        ProjectLabels(folder, config.annotator) as labels,
+    ):
+        project = labels.project
         return export_labels(
-            CorrectedLabels(project, config.annotator),
+            labels,
             volume=project.volume,
             classes=project.classes,
             config=config,
+            engine=ExecutorEngine(executor, is_cancelled),
             on_event=on_event,
             is_cancelled=is_cancelled,
         )
-
-
-class CorrectedLabels:
-    """Corrections over the active prediction, read box by box."""
-
-    def __init__(self, project: Project, annotator: str | None = None) -> None:
-        self._corrections = project.corrections
-        self._predictions = project.predictions()
-        self._annotator = annotator
-        self.shape = project.volume.shape
-        self._project = project
-
-    @property
-    def fingerprint(self) -> str:
-        """What the labels depend on: model, blocks, edits, whose they are."""
-        version = self._project.active_model
-        log = self._project.run_log_path(version or "")
-        blocks = log.stat().st_mtime_ns if log.exists() else 0
-        edits = self._corrections.strokes()
-        last = edits[-1].uuid if edits else ""
-        return f"{version} {blocks} {len(edits)} {last} {self._annotator}"
-
-    def read(self, box: Box) -> Any:
-        """Return class ids, uint8 zyx."""
-        return read_composite(self._corrections, self._predictions, box,
-                              self._annotator)  # fmt: skip
 
 
 def agreement(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -21,6 +22,7 @@ import numpy as np
 from napari_unetseg.config import ExportConfig
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.components import Components, find_components
+from napari_unetseg.data.engine import Engine, one_by_one
 from napari_unetseg.data.export_plan import ExportPlan, make_plan
 from napari_unetseg.data.export_target import (
     beside,
@@ -80,6 +82,7 @@ def export_labels(
     volume: Volume,
     classes: Sequence[ClassInfo],
     config: ExportConfig,
+    engine: Engine = one_by_one,
     on_event: OnEvent,
     is_cancelled: IsCancelled,
 ) -> dict[str, Any]:
@@ -94,6 +97,9 @@ def export_labels(
     config
         ``kind="objects"`` numbers connected objects of a class; a table always has one
         row per object.
+    engine
+        Takes the tiles in which objects are found; the source can be pickled if it has
+        other processes.
 
     Returns
     -------
@@ -113,7 +119,7 @@ def export_labels(
     steps = Steps("export", plan.n_steps, on_event, is_cancelled,
                   subject=plan.target.name, noun="The export")  # fmt: skip
     with written_whole(plan.target) as partial, _scratch(plan.target) as scratch:
-        labels = _Labels(plan, source, scratch, steps)
+        labels = _Labels(plan, source, scratch, steps, engine)
         writer = _writer(labels.plan, partial, scratch)
         for box in plan.tiles:
             steps.check()
@@ -137,14 +143,20 @@ class _Labels:
     """What the writer gets: class ids or object ids of the exported part."""
 
     def __init__(
-        self, plan: ExportPlan, source: LabelSource, scratch: Path, steps: Steps
+        self,
+        plan: ExportPlan,
+        source: LabelSource,
+        scratch: Path,
+        steps: Steps,
+        engine: Engine,
     ) -> None:
-        self._plan, self._source = plan, source
+        self._plan = plan
+        self._read_source = partial(_read_part, source, plan.image.box.start)
         self._counts = np.zeros(256, np.int64)
         self._components: Components | None = None
         if plan.needs_components:
             self._components = find_components(
-                self._source_values,
+                self._read_source,
                 plan.image.shape,
                 scratch / OBJECTS,
                 steps,
@@ -152,6 +164,7 @@ class _Labels:
                 min_voxels=plan.config.min_voxels,
                 splitting=plan.splitting,
                 fingerprint=f"{source.fingerprint} {plan.image.box}",
+                engine=engine,
             )
         if self._components is not None and plan.earlier is not None:
             before = earlier_objects(plan.earlier, plan.image.box)
@@ -188,15 +201,17 @@ class _Labels:
     def read(self, box: Box) -> np.ndarray:
         """Return what is written into a box, zyx."""
         if self._components is None:
-            values = self._source_values(box)
+            values = self._read_source(box)
             self._counts += np.bincount(values.ravel(), minlength=256)
             return values
         if self._plan.wants_objects:
             return self._components.read(box)
         return self._components.read_classes(box)
 
-    def _source_values(self, box: Box) -> np.ndarray:
-        return self._source.read(box.shifted(self._plan.image.box.start))
+
+def _read_part(source: LabelSource, corner: Zyx, box: Box) -> np.ndarray:
+    """Return class ids of a box that is given as seen from a corner."""
+    return source.read(box.shifted(corner))
 
 
 def _writer(plan: ExportPlan, partial: Path, scratch: Path) -> Writer:

@@ -8,14 +8,14 @@ have changed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.events import IsCancelled, never_cancelled
 from napari_unetseg.geometry import Block, Box
-from napari_unetseg.inference.executors import Executor, Result, Steps
+from napari_unetseg.inference.block_work import finished_blocks
+from napari_unetseg.inference.executors import Executor, Steps
 
 
 def write_coarse_levels(
@@ -36,14 +36,8 @@ def write_coarse_levels(
         grid = store.coarse_grid(level)
         blocks = [grid[index] for index in store.coarse_blocks(level, changed)]
         steps = partial(coarse_steps, store.path, level)
-        n_done = 0
-        with closing(executor.run(blocks, steps, is_cancelled)) as run:
-            for progress in run:
-                if isinstance(progress, Result):
-                    if progress.error is not None:
-                        raise progress.error
-                    n_done += 1
-        if n_done < len(blocks):
+        done = finished_blocks(executor, blocks, steps, is_cancelled)
+        if sum(1 for _ in done) < len(blocks):
             return False
     return True
 

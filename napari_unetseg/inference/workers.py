@@ -66,9 +66,31 @@ def workers_for(config: PredictConfig) -> AbstractContextManager[Workers]:
     """
     if config.scheduler is None and config.workers == 0:
         return nullcontext(LocalWorkers())
-    from napari_unetseg.inference.dask_executor import dask_workers
+    from napari_unetseg.inference.dask_workers import dask_workers
 
     return dask_workers(config)
+
+
+def executor_for(
+    scheduler: str | None, workers: int
+) -> AbstractContextManager[Executor]:
+    """Return what hands out blocks that need no network.
+
+    Parameters
+    ----------
+    scheduler, workers
+        A cluster, or processes of this machine; neither stands for threads of this one.
+
+    Raises
+    ------
+    ClusterError
+        If there is no scheduler at the address, or dask is not installed.
+    """
+    if scheduler is None and workers == 0:
+        return nullcontext(PipelineExecutor())
+    from napari_unetseg.inference.dask_workers import dask_executor
+
+    return dask_executor(scheduler, workers)
 
 
 def steps_of(

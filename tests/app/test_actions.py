@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,33 @@ def test_labels_become_a_model_that_predicts_and_is_exported(
         assert project.active_model == "v1"
     out = Volume.open(exported["target"]).read(Box.whole(truth.shape))[0]
     np.testing.assert_array_equal(out[box.slices], labels)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # dask's own
+def test_objects_found_by_two_processes_are_those_of_one(
+    project_folder: Path, phantom_path: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("distributed")
+    truth = Volume.open(phantom_path / "labels" / "truth")
+    whole = Box.whole(truth.shape)
+    with Project.open(project_folder) as project:
+        project.corrections.commit(
+            whole,
+            np.ones(whole.shape, bool),
+            truth.read(whole)[0],
+            annotator="Ana",
+            tool="brush",
+        )
+
+    def objects(name: str, **more: Any) -> tuple[np.ndarray, int]:
+        config = ExportConfig(target=tmp_path / name, kind="objects", **more)
+        done = actions.export(project_folder, config)
+        return Volume.open(done["target"]).read(whole)[0], done["n_objects"]
+
+    alone, n = objects("alone.zarr")
+    shared, n_shared = objects("shared.zarr", workers=2)
+    assert n == n_shared > 1
+    np.testing.assert_array_equal(alone, shared)
 
 
 def test_info_describes_a_volume_and_a_project(

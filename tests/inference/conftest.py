@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from napari_unetseg.data.volume import Volume
 from napari_unetseg.events import Event
 from napari_unetseg.geometry import BlockGrid, Zyx
 from napari_unetseg.inference import executors
+from napari_unetseg.inference.dask_executor import DaskExecutor
+from napari_unetseg.inference.dask_workers import dask_executor
 from napari_unetseg.inference.executors import (
     Executor,
     PipelineExecutor,
@@ -48,6 +50,14 @@ def child() -> Path:
 def executor(request: pytest.FixtureRequest) -> Executor:
     made: Executor = request.param()
     return made
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[DaskExecutor]:
+    """Two worker processes on this machine."""
+    pytest.importorskip("distributed")
+    with dask_executor(None, workers=2) as made:
+        yield made
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.errors import ClusterError, VoxelValueError
 from napari_unetseg.events import BlockState, Outcome, never_cancelled
 from napari_unetseg.geometry import BlockGrid, Box
-from napari_unetseg.inference import dask_executor
-from napari_unetseg.inference.dask_executor import DaskExecutor, dask_workers
+from napari_unetseg.inference import dask_workers as dask_workers_module
+from napari_unetseg.inference.dask_executor import DaskExecutor
+from napari_unetseg.inference.dask_workers import dask_workers
 from napari_unetseg.inference.executors import Result, Started
 from napari_unetseg.inference.run import PredictJob, predict_job
 from tests.helpers.trouble import (
@@ -32,13 +33,6 @@ BLOCKS = list(BlockGrid((1, 1, 12), (1, 1, 1)))
 
 # What dask says about its own affairs, in its own threads.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[DaskExecutor]:
-    """Two worker processes on this machine."""
-    with dask_workers(PredictConfig(workers=2)) as workers:
-        yield workers.executor
 
 
 @pytest.fixture
@@ -106,11 +100,9 @@ def test_coarse_levels_that_a_killed_driver_left_out_are_made(
     assert_same_contents(whole.prediction_path, job.prediction_path)
 
 
-def test_trouble_with_a_block_is_its_own(
-    executor: DaskExecutor, tmp_path: Path
-) -> None:
+def test_trouble_with_a_block_is_its_own(cluster: DaskExecutor, tmp_path: Path) -> None:
     steps = partial(troubled_steps, tmp_path)
-    progress = list(executor.run(BLOCKS, steps, never_cancelled))
+    progress = list(cluster.run(BLOCKS, steps, never_cancelled))
     assert [p.block for p in progress if isinstance(p, Started)] == BLOCKS
     ended = {p.block.index: p for p in progress if isinstance(p, Result)}
     assert set(ended) == set(range(12))
@@ -124,22 +116,22 @@ def test_trouble_with_a_block_is_its_own(
     assert written == set(range(12)) - bad
 
 
-def test_none_begins_after_a_cancel(executor: DaskExecutor, tmp_path: Path) -> None:
+def test_none_begins_after_a_cancel(cluster: DaskExecutor, tmp_path: Path) -> None:
     begun: list[int] = []
     steps = partial(calm_steps, tmp_path)
-    for progress in executor.run(BLOCKS, steps, lambda: len(begun) >= 5):
+    for progress in cluster.run(BLOCKS, steps, lambda: len(begun) >= 5):
         if isinstance(progress, Started):
             begun.append(progress.block.index)
     assert begun == [0, 1, 2, 3, 4]
 
 
-def test_a_worker_that_cannot_begin_ends_the_run(executor: DaskExecutor) -> None:
+def test_a_worker_that_cannot_begin_ends_the_run(cluster: DaskExecutor) -> None:
     with pytest.raises(ClusterError, match="could not begin, FileNotFoundError"):
-        list(executor.run(BLOCKS, no_steps, never_cancelled))
+        list(cluster.run(BLOCKS, no_steps, never_cancelled))
 
 
 def test_only_a_few_blocks_are_on_their_way(
-    executor: DaskExecutor, tmp_path: Path
+    cluster: DaskExecutor, tmp_path: Path
 ) -> None:
     taken = 0
 
@@ -151,7 +143,7 @@ def test_only_a_few_blocks_are_on_their_way(
 
     n_ended = 0
     steps = partial(calm_steps, tmp_path)
-    for progress in executor.run(blocks(), steps, never_cancelled):
+    for progress in cluster.run(blocks(), steps, never_cancelled):
         n_ended += isinstance(progress, Result)
         assert taken - n_ended <= 2 * 2 + 1
     assert n_ended == 12
@@ -160,7 +152,7 @@ def test_only_a_few_blocks_are_on_their_way(
 def test_a_scheduler_that_is_not_there_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch, unused_address: str
 ) -> None:
-    monkeypatch.setattr(dask_executor, "CONNECT_S", 0.5)
+    monkeypatch.setattr(dask_workers_module, "CONNECT_S", 0.5)
     with (
         pytest.raises(ClusterError, match=f"no dask scheduler at {unused_address}"),
         dask_workers(PredictConfig(scheduler=unused_address)),
@@ -179,10 +171,10 @@ def unused_address() -> str:
 
 
 def test_a_scheduler_without_a_gpu_is_a_sentence(
-    executor: DaskExecutor, monkeypatch: pytest.MonkeyPatch
+    cluster: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_executor, "FIRST_WORKER_S", 0.0)
-    address = executor.client.scheduler.address
+    monkeypatch.setattr(dask_workers_module, "FIRST_WORKER_S", 0.0)
+    address = cluster.client.scheduler.address
     config = PredictConfig(scheduler=address, device="cuda")
     with (
         pytest.raises(ClusterError, match="No worker with a GPU .*got 2 without one"),
@@ -192,13 +184,13 @@ def test_a_scheduler_without_a_gpu_is_a_sentence(
 
 
 def test_a_scheduler_of_others_is_used(
-    executor: DaskExecutor,
+    cluster: DaskExecutor,
     make_job: Callable[..., PredictJob],
     assert_same_contents: Callable[[Path, Path], None],
 ) -> None:
     alone = make_job("alone")
     predict_job(alone)
-    address = executor.client.scheduler.address
+    address = cluster.client.scheduler.address
     there = make_job("there", scheduler=address)
     assert predict_job(there).done == 4
     assert_same_contents(alone.prediction_path, there.prediction_path)
