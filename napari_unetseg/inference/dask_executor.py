@@ -17,8 +17,17 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from napari_unetseg.errors import ClusterError, UnetsegError, WorkersDiedError
@@ -37,6 +46,9 @@ if TYPE_CHECKING:
 
 BLOCKS_PER_WORKER = 2
 """One is predicted while the next is read, or the last is written."""
+
+SUBMITTED_TOGETHER = 32
+"""The scheduler remembers half a kilobyte of each submission, as long as it runs."""
 
 COUNT_WORKERS_EVERY_S = 5.0
 
@@ -124,25 +136,27 @@ class _Run:
         self.suspects: deque[Block] = deque()
 
     @property
-    def has_room(self) -> bool:
+    def room(self) -> int:
+        """How many blocks are to be submitted now: none, or some together."""
         now = time.monotonic()
         if now - self._workers.at > COUNT_WORKERS_EVERY_S:
             n = len(self._executor.client.nthreads())
             self._workers = _Counted(max(1, n), now)
-        return len(self._blocks) < BLOCKS_PER_WORKER * self._workers.n
+        busy = BLOCKS_PER_WORKER * self._workers.n
+        room = busy + SUBMITTED_TOGETHER - len(self._blocks)
+        return room if room >= SUBMITTED_TOGETHER else 0
 
     def all_of(
         self, blocks: Iterable[Block], is_cancelled: Callable[[], bool]
     ) -> Iterator[Progress]:
         """Yield a ``Started`` and a ``Result`` per block, until somebody cancels."""
         todo = iter(blocks)
-        while True:
-            while self.has_room and not is_cancelled():
-                if (block := next(todo, None)) is None:
-                    break
-                self.submit(block)
+        while not is_cancelled():
+            for block in self.submit(list(islice(todo, self.room))):
+                if is_cancelled():
+                    return
                 yield Started(block)
-            if not self._blocks or is_cancelled():
+            if not self._blocks:
                 return
             if (result := self.next_result()) is not None:
                 yield result
@@ -154,16 +168,19 @@ class _Run:
             self.suspects.append(result.block)
         return died
 
-    def submit(self, block: Block) -> None:
-        future = self._executor.client.submit(
-            _take,
-            self._payload,
-            block,
-            pure=False,
-            resources=self._executor.resources or None,
-        )
-        self._blocks[future] = block
-        future.add_done_callback(self._ended.put)
+    def submit(self, blocks: Sequence[Block]) -> Sequence[Block]:
+        """Hand out blocks, and return them."""
+        if blocks:
+            futures = self._executor.client.map(
+                partial(_take, self._payload),
+                blocks,
+                pure=False,
+                resources=self._executor.resources or None,
+            )
+            for future, block in zip(futures, blocks, strict=True):
+                self._blocks[future] = block
+                future.add_done_callback(self._ended.put)
+        return blocks
 
     def next_result(self) -> Result | None:
         """Return how a block ended; None if none did for a moment."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -69,6 +69,7 @@ class NetworkPredictor:
         self._mirrors = _MIRRORS[flips]
         self._runner = runner
         self._too_many_voxels: float = math.inf  # of a read box
+        self._patches_at_a_time = runner.patches_at_a_time
         self._outputs = Outputs(
             n_classes=spec.n_channels_out,
             n_raters=len(self.rater_names),
@@ -115,7 +116,8 @@ class NetworkPredictor:
     def predict(self, voxels: np.ndarray, block: Block) -> BlockPrediction:
         """Predict a block from normalised float32 czyx voxels of its read box.
 
-        Where the memory does not suffice, the block is cut in two, and these again.
+        Where the memory does not suffice, the network gets fewer patches at a time, or
+        the block is cut in two, and these again.
 
         Raises
         ------
@@ -139,8 +141,7 @@ class NetworkPredictor:
                 _LOG.warning("cut in two: %s", error)
         # Not before the error is gone: it holds what took the memory.
         self._too_many_voxels = min(self._too_many_voxels, block.read_box.n_voxels)
-        if self._runner.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._free_memory()
         sheet = blank(self._outputs, block.write_box)
         for half in halves:
             part = half.read_box.relative_to(block.read_box).slices
@@ -163,8 +164,12 @@ class NetworkPredictor:
         sums = 4 * padded * (2 * n_logits + 1) if len(self._mirrors) > 1 else 0
         sums += self._outputs.slab_bytes
         images = 3 * 4 * padded * spec.in_channels
-        shape = self._patch if not spec.is_tile_invariant else read_shape
-        return answer + sums + images + self._runner.activation_bytes(shape)
+        if spec.is_tile_invariant:
+            activations = self._runner.activation_bytes(read_shape)
+        else:
+            activations = self._runner.activation_bytes(self._patch)
+            activations *= self._patches_at_a_time
+        return answer + sums + images + activations
 
     def _halves(self, block: Block) -> tuple[Block, ...]:
         """Cut a block across its longest side; empty if that cannot be done."""
@@ -220,7 +225,20 @@ class NetworkPredictor:
         spec = self.card.spec
         if spec.is_tile_invariant:
             return self._runner(image)
-        return blended(self._runner, image, self._patch, spec.stride)
+        while self._patches_at_a_time > 1:
+            with suppress(torch.OutOfMemoryError):
+                return self._blended(image)
+            self._patches_at_a_time //= 2
+            self._free_memory()
+        return self._blended(image)
+
+    def _blended(self, image: Tensor) -> Tensor:
+        return blended(self._runner, image, self._patch, self.card.spec.stride,
+                       batch=self._patches_at_a_time)  # fmt: skip
+
+    def _free_memory(self) -> None:
+        if self._runner.device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 @contextmanager

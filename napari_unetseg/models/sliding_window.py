@@ -45,28 +45,37 @@ def gaussian_weight(shape: Zyx) -> Tensor:
 
 
 def blended(
-    network: Callable[[Tensor], Tensor], image: Tensor, patch: Zyx, stride: Zyx
+    network: Callable[[Tensor], Tensor],
+    image: Tensor,
+    patch: Zyx,
+    stride: Zyx,
+    *,
+    batch: int = 1,
 ) -> Tensor:
     """Return the weighted mean of the network's answers on overlapping patches.
 
     Parameters
     ----------
     network
-        From (1, channel, z, y, x) to (1, any, z, y, x) on the same grid.
+        From (patches, channel, z, y, x) to (patches, any, z, y, x) on the same grid.
     image
         Voxels (1, channel, z, y, x) whose sizes are whole strides.
     patch, stride
         Patch that the network learned from, and its total stride, zyx.
+    batch
+        Patches that the network gets at a time.
     """
     shape = zyx(image.shape[2:])
     total = image.new_zeros(())
     weights = torch.zeros(shape, device=image.device)
-    for box in patch_boxes(shape, patch, stride):
-        place = (..., *box.slices)
-        weight = gaussian_weight(box.shape).to(image.device)
-        answer = network(image[place]) * weight
+    boxes = patch_boxes(shape, patch, stride)
+    weight = gaussian_weight(boxes[0].shape).to(image.device)  # all have one size
+    for first in range(0, len(boxes), batch):
+        group = boxes[first : first + batch]
+        answers = network(torch.cat([image[(..., *box.slices)] for box in group]))
         if total.ndim == 0:  # how many channels come back is known only now
-            total = answer.new_zeros((*answer.shape[:2], *shape))
-        total[place] += answer
-        weights[box.slices] += weight
+            total = answers.new_zeros((1, answers.shape[1], *shape))
+        for box, answer in zip(group, answers, strict=True):
+            total[(0, ..., *box.slices)] += answer * weight
+            weights[box.slices] += weight
     return total / weights

@@ -87,14 +87,15 @@ def test_tiles_equal_the_single_pass(
 class Tight:
     """A runner on a device that holds images of so many voxels."""
 
-    def __init__(self, runner: TorchRunner, most: int) -> None:
+    def __init__(self, runner: TorchRunner, most: int, patches: int = 1) -> None:
         self.name, self.device = runner.name, runner.device
+        self.patches_at_a_time = patches
         self.summary, self.activation_bytes = runner.summary, runner.activation_bytes
         self._runner, self._most = runner, most
         self.refused = 0
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        if image[0, 0].numel() > self._most:
+        if image[:, 0].numel() > self._most:
             self.refused += 1
             raise torch.OutOfMemoryError("out of memory")
         return self._runner(image)
@@ -124,6 +125,26 @@ def test_a_block_too_large_for_the_device_is_cut(
     before = runner.refused
     tight.predict(volume, block)
     assert runner.refused == before
+
+
+def test_patches_too_many_for_the_device_come_fewer_at_a_time(
+    make_predictor: MakePredictor, make_network: Make
+) -> None:
+    network = make_network(norm="instance", n_raters=2)
+    card = make_predictor(norm="instance", n_raters=2).card.replace(patch=(4, 4, 4))
+    volume, block = noise(1, 8, 8, 8), whole_block((8, 8, 8))
+    expected = NetworkPredictor(TorchRunner(network), card).predict(volume, block)
+    runner = Tight(TorchRunner(network), most=3 * 4**3, patches=8)
+    tight = NetworkPredictor(runner, card)
+    room = tight.bytes_for((8, 8, 8))
+    found = tight.predict(volume, block)
+    assert runner.refused == 2  # eight, four
+    np.testing.assert_array_equal(found.probability, expected.probability)
+    np.testing.assert_array_equal(found.rater_labels, expected.rater_labels)
+    assert tight.bytes_for((8, 8, 8)) < room
+    # From then on it knows.
+    tight.predict(volume, block)
+    assert runner.refused == 2
 
 
 def test_a_device_that_holds_nothing_says_so(

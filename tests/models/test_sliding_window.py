@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,24 @@ def test_a_network_that_looks_at_single_voxels_is_reproduced() -> None:
         lambda x: torch.cat([x + 1, 2 * x], 1), image, (4, 4, 8), (2, 2, 2)
     )
     torch.testing.assert_close(answer, torch.cat([image + 1, 2 * image], 1))
+
+
+@pytest.mark.parametrize("batch", [2, 5, 100])
+def test_patches_may_come_several_at_a_time(batch: int) -> None:
+    image = torch.randn(1, 2, 8, 12, 20)
+    sizes: list[int] = []
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x))
+        return torch.cumsum(x, -1)  # depends on the patch
+
+    one = blended(network, image, (4, 4, 8), (2, 2, 2))
+    n_patches = len(sizes)
+    sizes.clear()
+    many = blended(network, image, (4, 4, 8), (2, 2, 2), batch=batch)
+    torch.testing.assert_close(many, one)
+    assert sum(sizes) == n_patches
+    assert max(sizes) == min(batch, n_patches)
 
 
 def test_patches_that_disagree_fade_into_each_other() -> None:

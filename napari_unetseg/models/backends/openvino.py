@@ -61,6 +61,7 @@ class OpenVinoRunner:
     ) -> None:
         self.name = f"openvino-{precision}"
         self.device = torch.device("cpu")
+        self.patches_at_a_time = 1
         self._model, self._spec, self._precision = model, spec, precision
         self._options = {
             # Unset, some processors round to bfloat16 without being asked.
@@ -74,7 +75,7 @@ class OpenVinoRunner:
         self._summaries: dict[Outputs, Any] = {}
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Return logits (1, heads x classes, z, y, x) of an image (1, c, z, y, x)."""
+        """Return logits (b, heads x classes, z, y, x) of images (b, c, z, y, x)."""
         voxels = np.ascontiguousarray(image.numpy())
         run = self._compiled(image.shape)
         answer = run([voxels], share_inputs=True, share_outputs=True)

@@ -22,13 +22,16 @@ class Runner(Protocol):
         Engine and precision, e.g. ``"openvino-bf16"``.
     device
         Where images go and logits come from.
+    patches_at_a_time
+        How many small images keep the device busy; a processor is with one.
     """
 
     name: str
     device: torch.device
+    patches_at_a_time: int
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Return logits (1, heads x classes, z, y, x) of an image (1, c, z, y, x).
+        """Return logits (b, heads x classes, z, y, x) of images (b, c, z, y, x).
 
         The consensus comes first, then one rater after the other. The next call may
         write its answer to the same place.
