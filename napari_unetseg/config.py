@@ -90,6 +90,11 @@ class PredictConfig(Config):
         "fail",
         description="A chunk that is not on disk: a failed block, or empty space.",
     )
+    skip_flat: bool = Field(
+        False,
+        description="Blocks that have one grey value in a coarse level are taken for "
+        "empty without being read; a coarse voxel is a mean and may hide a few others.",
+    )
     retry_failed: bool = Field(True, description="Try failed blocks again.")
     only_failed: bool = Field(
         False, description="Try failed blocks again, and no other."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -19,6 +18,7 @@ from napari_unetseg.data.chunks import (
     chunk_indices,
     holds_any_chunk,
 )
+from napari_unetseg.data.lazy_level import LazyLevel
 from napari_unetseg.data.nodes import attributes_of, is_zarr, open_image
 from napari_unetseg.data.ome_metadata import ImageInfo, Level, coarsening, read_image
 from napari_unetseg.errors import (
@@ -30,12 +30,15 @@ from napari_unetseg.errors import (
 )
 from napari_unetseg.geometry import Box, Zyx, zyx
 
-__all__ = ["COMPLETE", "LazyLevel", "Volume", "is_zarr"]
+__all__ = ["COMPLETE", "Volume", "is_zarr"]
 
 COMPLETE = "unetseg_complete"
 """Attribute of images whose every chunk was written: an absent one is lost."""
 
 Missing = Literal["fail", "fill"]
+
+_CELLS = 4
+"""A coarse level that tells whether a box is flat has so many voxels of it per axis."""
 
 
 class Volume:
@@ -174,7 +177,7 @@ class Volume:
             raise ValueError(f"{box} is not inside {self.name}, level {level}")
         if missing == "fail":
             self._check_chunks(box, level)
-        voxels = self._stored(box, level)
+        voxels = self.stored(box, level)
         if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
             at = np.argwhere(~np.isfinite(voxels))[0][1:] + box.start
             raise VoxelValueError(
@@ -184,11 +187,39 @@ class Volume:
             )
         return voxels
 
+    def looks_flat(self, box: Box) -> bool:
+        """Whether a coarse level has one value all over a box; quick to say.
+
+        Coarse voxels are means and may hide a few others, and whether the finest level
+        is all there is not looked at. False if no level is fit to tell.
+        """
+        for level in range(len(self.levels) - 1, 0, -1):
+            factor = self.factors[level]
+            if any(n < _CELLS * f for n, f in zip(box.shape, factor, strict=True)):
+                continue
+            around = box.aligned(factor)
+            start = (a // f for a, f in zip(around.start, factor, strict=True))
+            stop = (b // f for b, f in zip(around.stop, factor, strict=True))
+            coarse = Box(zyx(start), zyx(stop)).clipped(self.levels[level].shape)
+            if self.missing_chunks(coarse, level) and self._holds_chunks(box):
+                return False  # left out because it is empty, or lost?
+            try:
+                voxels = self.stored(coarse, level)
+            except VolumeError:
+                return False
+            return is_constant(voxels)
+        return False
+
     def missing_chunks(self, box: Box, level: int = 0) -> list[ChunkIndex]:
         """Return the indices of the chunks of a box that are not on disk."""
         array = self._arrays[level]
         indices = chunk_indices(array, self.axes, box, self.time_point)
         return absent_chunks(array, indices)
+
+    def _holds_chunks(self, box: Box) -> bool:
+        array = self._arrays[0]
+        indices = chunk_indices(array, self.axes, box, self.time_point)
+        return len(absent_chunks(array, indices)) < len(indices)
 
     @cached_property
     def _arrays(self) -> list[zarr.Array[Any]]:
@@ -215,9 +246,14 @@ class Volume:
         by_axis |= {"t": self.time_point, "c": channels}
         return tuple(by_axis[axis] for axis in self.axes)
 
-    def _stored(
-        self, box: Box, level: int, channels: slice = slice(None)
-    ) -> np.ndarray:
+    def stored(self, box: Box, level: int, channels: slice = slice(None)) -> np.ndarray:
+        """Return the voxels of a box, czyx, whether or not all of them are there.
+
+        Raises
+        ------
+        VolumeError
+            If a chunk is damaged.
+        """
         index = self._index(box.slices, channels)
         try:
             voxels = np.asarray(self._arrays[level][index])
@@ -279,7 +315,7 @@ class Volume:
         if inside.is_empty:
             return False
         channels = chunk_channels(array, self.axes, index)
-        voxels = self._stored(inside, 1, channels)
+        voxels = self.stored(inside, 1, channels)
         empty = array.fill_value if array.fill_value is not None else 0
         differs = voxels != empty
         if voxels.dtype.kind == "f":
@@ -287,66 +323,9 @@ class Volume:
         return bool(differs.any())
 
 
-@dataclass(frozen=True)
-class LazyLevel:
-    """One level as an array: zyx, or czyx if the volume has several channels."""
-
-    volume: Volume
-    level: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape, zyx or czyx."""
-        space = self.volume.levels[self.level].shape
-        many = self.volume.n_channels > 1
-        return (self.volume.n_channels, *space) if many else space
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Chunk, zyx or czyx."""
-        space = self.volume.levels[self.level].chunk
-        return (1, *space) if self.volume.n_channels > 1 else space
-
-    @property
-    def ndim(self) -> int:
-        """3, or 4 with several channels."""
-        return len(self.shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the voxels on disk."""
-        return self.volume.dtype
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        """Return voxels; whole numbers and slices with positive steps."""
-        items = _expanded(index if isinstance(index, tuple) else (index,), self.ndim)
-        spans: list[slice] = []
-        rest: list[slice | int] = []
-        for item, length in zip(items, self.shape, strict=True):
-            if isinstance(item, slice):
-                start, stop, step = item.indices(length)
-                if step < 1:
-                    raise IndexError("a volume is read forwards: steps are positive")
-                spans.append(slice(start, max(start, stop)))
-                rest.append(slice(None, None, step))
-            else:
-                at = range(length)[int(item)]
-                spans.append(slice(at, at + 1))
-                rest.append(0)
-        many = self.ndim == 4
-        voxels = self.volume._stored(  # noqa: SLF001 (one module, one thing)
-            Box.from_slices(spans[-3:]), self.level, spans[0] if many else slice(None)
-        )
-        return (voxels if many else voxels[0])[tuple(rest)]
-
-
-def _expanded(index: tuple[Any, ...], ndim: int) -> list[Any]:
-    """Return one item per axis, an ellipsis and left-out axes spelled out."""
-    if not any(item is Ellipsis for item in index):
-        index = (*index, Ellipsis)
-    at = next(n for n, item in enumerate(index) if item is Ellipsis)
-    middle = [slice(None)] * (ndim - len(index) + 1)
-    return [*index[:at], *middle, *index[at + 1 :]]
+def is_constant(voxels: np.ndarray) -> bool:
+    """Whether every channel (czyx) has one value."""
+    return bool((voxels == voxels[:, :1, :1, :1]).all())
 
 
 def _reopen(uri: str, time_point: int) -> Volume:

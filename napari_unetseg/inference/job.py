@@ -166,7 +166,7 @@ def fingerprint_of(
     job: PredictJob, volume: Volume, card: ModelCard, grid: BlockGrid
 ) -> dict[str, Any]:
     """Return what the voxels of a prediction depend on."""
-    return {
+    made_of = {
         "model": card.weights_sha256,
         "volume": volume.fingerprint,
         "time_point": job.time_point,
@@ -176,6 +176,7 @@ def fingerprint_of(
         "block": list(grid.block),
         "halo": list(grid.halo),
     }
+    return made_of | ({"skip_flat": True} if job.config.skip_flat else {})
 
 
 def open_store(job: PredictJob, volume: Volume, plan: Plan) -> PredictionStore:

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.predictions import PredictionStore
-from napari_unetseg.data.volume import Volume
+from napari_unetseg.data.volume import Volume, is_constant
 from napari_unetseg.errors import VolumeError
 from napari_unetseg.geometry import Block, Box
 from napari_unetseg.inference.executors import Steps
@@ -26,25 +26,28 @@ def read_block(
     block: Block,
     *,
     missing: Literal["fail", "fill"] = "fail",
+    skip_flat: bool = False,
 ) -> np.ndarray | None:
     """Return the normalised voxels of a block's read box, float32 czyx.
 
     None stands for a block whose voxels are all the same: there is nothing to see.
+
+    Parameters
+    ----------
+    skip_flat
+        Whether a coarse level is asked first, and trusted.
 
     Raises
     ------
     MissingChunkError, VoxelValueError
         If the voxels are not all there, or no numbers.
     """
+    if skip_flat and volume.looks_flat(block.read_box):
+        return None
     voxels = volume.read(block.read_box, missing=missing)
-    if _is_constant(voxels[:, :1]) and _is_constant(voxels):
+    if is_constant(voxels[:, :1]) and is_constant(voxels):
         return None
     return normalisation.apply(voxels)
-
-
-def _is_constant(voxels: np.ndarray) -> bool:
-    """Whether every channel (czyx) has one value."""
-    return bool((voxels == voxels[:, :1, :1, :1]).all())
 
 
 def sample_of(volume: Volume, normalisation: Normalisation) -> np.ndarray | None:
@@ -66,6 +69,7 @@ def predict_steps(
     store: PredictionStore,
     *,
     missing: Literal["fail", "fill"] = "fail",
+    skip_flat: bool = False,
     all_levels: bool = True,
 ) -> Steps:
     """Return the steps of a prediction.
@@ -76,7 +80,9 @@ def predict_steps(
         Whether coarse levels are written with each block; only by a single writer.
     """
     return Steps(
-        read=partial(read_block, volume, normalisation, missing=missing),
+        read=partial(
+            read_block, volume, normalisation, missing=missing, skip_flat=skip_flat
+        ),
         predict=predictor.predict,
         write=store.write if all_levels else store.write_finest,
     )

@@ -65,8 +65,9 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 _FATAL = (DiskFullError, ReadOnlyError)
-# A block that was done without filling a gap is the same where gaps are filled.
-_ALLOWED_CHANGES = (("missing_chunks", "fail", "fill"),)
+# A block that was done without filling a gap is the same where gaps are filled, and
+# one that was read is the same where others are not.
+_ALLOWED_CHANGES = (("missing_chunks", "fail", "fill"), ("skip_flat", None, True))
 
 
 @dataclass(frozen=True)

@@ -103,5 +103,6 @@ def steps_of(
         predictor,
         PredictionStore.open(job.prediction_path, "r+"),
         missing=job.config.missing_chunks,
+        skip_flat=job.config.skip_flat,
         all_levels=all_levels,
     )

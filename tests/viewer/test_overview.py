@@ -11,8 +11,9 @@ import zarr
 
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.status import Notice
+from napari_unetseg.data.lazy_level import LazyLevel
 from napari_unetseg.data.pyramid import downsample_labels, downsample_mean
-from napari_unetseg.data.volume import LazyLevel, Volume
+from napari_unetseg.data.volume import Volume
 from napari_unetseg.geometry import zyx
 from napari_unetseg.viewer.chunk_cache import ChunkCache
 from napari_unetseg.viewer.layers import FILLS_IN
