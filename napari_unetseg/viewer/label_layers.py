@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers._multiscale_data import MultiScaleData
+from qtpy.QtCore import QTimer
 
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.geometry import Box, zyx
@@ -34,6 +35,8 @@ PREDICTION, BACKGROUND, OTHERS = (
     "corrections of others",
 )
 OPACITY = 0.35
+BACKGROUND_MS = 150
+"""After the last stroke, confirmed background is outlined; painting goes before."""
 _CLEAR, _GREY = (0.0, 0.0, 0.0, 0.0), (0.8, 0.8, 0.8, 1.0)
 _CELL = (16, 128, 128)
 
@@ -90,7 +93,16 @@ class LabelLayers:
             **options,
         )
         self.others.contour = 1
+        # Not while the mouse is on its way back to the next stroke.
+        self._background_timer = QTimer()
+        self._background_timer.setSingleShot(True)
+        self._background_timer.setInterval(BACKGROUND_MS)
+        self._background_timer.timeout.connect(self._show_background)
         self.set_annotator(annotator)
+
+    def close(self) -> None:
+        """Show nothing new any more."""
+        self._background_timer.stop()
 
     @property
     def all(self) -> tuple[FlatOutlines, ...]:
@@ -146,7 +158,7 @@ class LabelLayers:
         hole = self._mine.hole
         if hole is None or not hole.contains(box):
             self.prediction.refresh(extent=False)
-        self.background.refresh(extent=False)
+        self._background_timer.start()
 
     def forget(self, box: Box | None) -> None:
         """Read a box of the prediction anew next time; None for all of it."""
@@ -157,6 +169,9 @@ class LabelLayers:
         """Read everything that is on the screen anew."""
         for layer in self.all:
             layer.refresh(extent=False)
+
+    def _show_background(self) -> None:
+        self.background.refresh(extent=False)
 
     def _prediction_levels(self) -> MultiScaleData:
         for level in self._predicted:

@@ -182,6 +182,7 @@ class ProjectLayers:
     def close(self) -> None:
         """Let go of the session and of what is kept in memory."""
         self.window.close()
+        self.labels.close()
         self.contours.close()
         if self._overview is not None:
             self._overview.close()
