@@ -135,10 +135,7 @@ def ours(folder: Path, n_strokes: int, n_flat: int) -> dict[str, Any]:
     tools.set_tool("brush")
     figures: dict[str, Any] = {}
     for brush, dimensions in [*((b, 2) for b in BRUSHES_2D), (BRUSH_3D, 3)]:
-        layer = window.layers.editable
-        assert layer is not None
-        layer.n_edit_dimensions = dimensions
-        tools.brush_size = brush
+        tools.set_brush(size=brush, in_3d=dimensions == 3)
         mouse = Mouse(hand.canvas)
         for number, start in enumerate(places(hand, n_strokes, seed=brush)):
             session.set_class(1 + number % 2)
@@ -154,8 +151,7 @@ def ours(folder: Path, n_strokes: int, n_flat: int) -> dict[str, Any]:
             "draw_ms": spread(mouse.draws),
         }
         print(brush, dimensions, figures[f"brush {brush} in {dimensions}D"], flush=True)
-    layer.n_edit_dimensions = 2
-    tools.brush_size = BRUSHES_2D[0]
+    tools.set_brush(size=BRUSHES_2D[0], in_3d=False)
     figures["memory_mb"] = memory_over_strokes(hand, n_flat)
     n_rows = len(session.project.corrections.strokes()) if session.project else 0
     figures["journal_rows"] = n_rows

@@ -16,6 +16,7 @@ from napari_unetseg.interactive.click_segmenter import (
     segment_click,
 )
 from napari_unetseg.interactive.prompts import Click
+from napari_unetseg.interactive.smart_brush import snapped
 
 
 class EditingVerbs(SessionBase):
@@ -38,12 +39,21 @@ class EditingVerbs(SessionBase):
             window=window,
         )
 
-    def commit(self, composite: CompositeLabels, tool: str) -> Stroke | None:
+    def commit(
+        self, composite: CompositeLabels, tool: str, *, follow: bool = False
+    ) -> Stroke | None:
         """Write what was changed in ``composite`` as one stroke.
 
         If that fails the change stays pending in ``composite``: nothing is lost, and
         the next call tries again.
+
+        Parameters
+        ----------
+        follow
+            Whether the stroke is first narrowed down to what the prediction sees.
         """
+        if follow:
+            self._narrow(composite)
         return self._written(
             lambda project: composite.commit(tool, project.active_model)
         )
@@ -104,6 +114,22 @@ class EditingVerbs(SessionBase):
         if self.preview is not None:
             self.preview, self._clicks = None, ()
             self.preview_changed.emit(None)
+
+    def _narrow(self, composite: CompositeLabels) -> None:
+        """Keep of a pending stroke what the prediction takes for the class."""
+        pending, predictions = composite.pending(), self.predictions
+        if pending is None or predictions is None:
+            return
+        box, mask, values = pending
+        class_id = int(values[mask].max())
+        here = box.shifted(composite.window.start)
+        with self._noticed():
+            probability = predictions.read_probability(here)
+            if class_id > len(probability):
+                return  # a class that the model does not know
+            known = probability[class_id - 1] if class_id else probability.max(axis=0)
+            kept = snapped(mask, known, erasing=class_id == 0)
+            composite.keep_pending(box, kept)
 
     def _written(self, write: Callable[[Project], Stroke | None]) -> Stroke | None:
         """Write a stroke; the mark in the header follows, faults become notices."""

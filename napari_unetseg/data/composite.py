@@ -148,6 +148,31 @@ class CompositeLabels:
         if same.any():
             self._pending_within(box)[inside] |= same
 
+    def pending(self) -> tuple[Box, np.ndarray, np.ndarray] | None:
+        """Return box, mask and labels of the pending stroke, None if there is none.
+
+        The box is as seen from the window.
+        """
+        if self._pending is None:
+            return None
+        box = _tight(self._extent, self._pending)
+        return box, self._pending[box.slices].copy(), self._values[box.slices].copy()
+
+    def keep_pending(self, box: Box, kept: np.ndarray) -> None:
+        """Take the pending stroke back in a box, but where it is kept.
+
+        Parameters
+        ----------
+        box, kept
+            As seen from the window; the mask has the shape of the box.
+        """
+        if self._pending is None:
+            return
+        self._pending[box.slices] &= kept
+        if not self._pending[self._extent.slices].any():
+            self._pending = None
+        self.reload(box.shifted(self.window.start))
+
     def commit(self, tool: str, model_version: str | None = None) -> Stroke | None:
         """Write the pending stroke; None if there is nothing to write.
 

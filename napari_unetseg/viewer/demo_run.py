@@ -246,8 +246,8 @@ class DemoRun:
         if path.class_id:
             self._hand.press(Qt.Key(Qt.Key.Key_0 + path.class_id))
         edits = self._window.edits
-        for _ in range(abs(path.brush_size - edits.brush_size)):
-            larger = path.brush_size > edits.brush_size
+        for _ in range(abs(path.brush_size - edits.brush.size)):
+            larger = path.brush_size > edits.brush.size
             key = Qt.Key.Key_BracketRight if larger else Qt.Key.Key_BracketLeft
             self._hand.press(key, pause_ms=1)
         self._hand.drag([self._world(path.z, y, x) for y, x in path.points])

@@ -180,9 +180,13 @@ class EditWindow:
             return
         self._committing = True
         try:
-            self._session.commit(self.data, _tool_name(str(self.layer.mode)))
+            mode = str(self.layer.mode)
+            follow = self.layer.brush.follows and mode in ("paint", "erase")
+            self._session.commit(self.data, _tool_name(mode), follow=follow)
         finally:
             self._committing = False
+        if follow:
+            self.layer.refresh(extent=False)
 
     def _on_visible(self, event: object = None) -> None:
         self.moved.emit()

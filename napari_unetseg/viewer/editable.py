@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.brush import Brush
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class EditableLabels(FlatOutlines):
 
     def __init__(self, data: Any, **options: Any) -> None:
         self.is_stroking = False
+        self.brush = Brush()
+        self._first: int | None = None
         self._touched: list[tuple[Box, np.ndarray]] = []
         self._touched_label = 0
         super().__init__(data, **options)
@@ -64,6 +68,28 @@ class EditableLabels(FlatOutlines):
     def redo(self) -> None:
         """Ask for the edit that was taken back last."""
         self.redo_wanted.emit()
+
+    def set_brush(self, brush: Brush) -> None:
+        """Paint in another way from now on."""
+        self.brush = brush
+        self.brush_size = brush.size
+        self.n_edit_dimensions = 3 if brush.in_3d else 2
+
+    def paint(
+        self, coord: Sequence[float], new_label: int, refresh: bool = True
+    ) -> None:
+        """Paint around a voxel; the first of a stroke is what it began on."""
+        if self._first is None:
+            self._first = self._label_at(coord)
+        super().paint(coord, new_label, refresh)
+
+    def fill(
+        self, coord: Sequence[float], new_label: int, refresh: bool = True
+    ) -> None:
+        """Fill a region, if it may be painted over."""
+        label = self._label_at(coord)
+        if label is None or self.brush.allowed(np.array(label), label, new_label):
+            super().fill(coord, new_label, refresh)
 
     @contextmanager
     def block_history(self) -> Iterator[None]:
@@ -86,12 +112,31 @@ class EditableLabels(FlatOutlines):
         *args: Any,
         **options: Any,
     ) -> None:
+        if self.brush.is_limited:
+            mask = mask & self._allowed(slice_key, mask.shape, new_label)
         self._note_touched(slice_key, mask, new_label, dims_to_paint)
         super()._paint_region_with_mask(
             slice_key, mask, new_label, dims_to_paint, *args, **options
         )
         if not self._block_history:
             self._end_stroke()
+
+    def _allowed(
+        self, slice_key: tuple[slice, ...], shape: tuple[int, ...], new_label: int
+    ) -> np.ndarray:
+        """Return which voxels of a region may be painted, in its painted axes."""
+        values = np.asarray(self.data[slice_key]).reshape(shape)
+        # An outline begins nowhere: it is limited by what is locked only.
+        brush = self.brush
+        if self._first is None and brush.over == "first":
+            brush = replace(brush, over="everything")
+        return brush.allowed(values, self._first or 0, new_label)
+
+    def _label_at(self, coord: Sequence[float]) -> int | None:
+        place = tuple(round(float(c)) for c in coord)
+        if any(not 0 <= p < n for p, n in zip(place, self.data.shape, strict=True)):
+            return None
+        return int(np.asarray(self.data[place]))
 
     def _note_touched(
         self,
@@ -129,6 +174,7 @@ class EditableLabels(FlatOutlines):
         self._touched.clear()
         self.data.discard()
         self.is_stroking = False
+        self._first = None
         self.refresh()
 
     def _begin_stroke(self) -> None:
@@ -137,6 +183,7 @@ class EditableLabels(FlatOutlines):
 
     def _end_stroke(self) -> None:
         self.is_stroking = False
+        self._first = None
         self._touch()
         # napari's history is not ours: kept empty, so it holds no memory either.
         self._reset_history()

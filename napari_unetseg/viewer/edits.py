@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_unetseg.viewer.brush import Brush
 from napari_unetseg.viewer.click_tool import ClickTool
 from napari_unetseg.viewer.editable import EditableLabels
 from napari_unetseg.viewer.layers import SessionLayers
@@ -41,7 +43,7 @@ class EditTools:
     ) -> None:
         self._viewer, self._session, self._layers = viewer, session, layers
         self._tool = NONE
-        self._brush_size = 10
+        self._brush = Brush()
         self._layer: EditableLabels | None = None
         self._following = False
         self.click_tool = ClickTool(
@@ -81,16 +83,22 @@ class EditTools:
         self.changed.emit()
 
     @property
-    def brush_size(self) -> int:
-        """Diameter of brush and eraser in voxels."""
-        return self._brush_size
+    def brush(self) -> Brush:
+        """How brush, eraser and fill paint."""
+        return self._brush
 
-    @brush_size.setter
-    def brush_size(self, size: int) -> None:
-        self._brush_size = min(max(1, int(size)), MAX_BRUSH)
-        if self._layer is not None:
-            self._layer.brush_size = self._brush_size
+    def set_brush(self, **changes: Any) -> None:
+        """Change how they paint: ``size``, ``in_3d``, ``over``, ``follows``."""
+        if "size" in changes:
+            changes["size"] = min(max(1, int(changes["size"])), MAX_BRUSH)
+        self._brush = replace(self._brush, **changes)
+        self._give_brush()
         self.changed.emit()
+
+    def set_locked(self, class_id: int, is_locked: bool) -> None:
+        """Say whether a class may be painted over."""
+        locked = self._brush.locked - {class_id}
+        self.set_brush(locked=locked | {class_id} if is_locked else locked)
 
     def close(self) -> None:
         """Let go of session and layer."""
@@ -108,9 +116,10 @@ class EditTools:
         self._release()
         self._layer = layer
         if layer is not None:
-            layer.brush_size = self._brush_size
+            self._give_brush()
             layer.events.mode.connect(self._on_mode)
-            layer.events.brush_size.connect(self._on_brush_size)
+            layer.events.brush_size.connect(self._on_brush)
+            layer.events.n_edit_dimensions.connect(self._on_brush)
             layer.events.selected_label.connect(self._on_selected_label)
             self._apply()
         self.changed.emit()
@@ -118,7 +127,8 @@ class EditTools:
     def _release(self) -> None:
         if self._layer is not None:
             self._layer.events.mode.disconnect(self._on_mode)
-            self._layer.events.brush_size.disconnect(self._on_brush_size)
+            self._layer.events.brush_size.disconnect(self._on_brush)
+            self._layer.events.n_edit_dimensions.disconnect(self._on_brush)
             self._layer.events.selected_label.disconnect(self._on_selected_label)
         self._layer = None
 
@@ -130,6 +140,15 @@ class EditTools:
         self._following = True
         try:
             self._layer.mode = mode
+        finally:
+            self._following = False
+
+    def _give_brush(self) -> None:
+        if self._layer is None:
+            return
+        self._following = True
+        try:
+            self._layer.set_brush(self._brush)
         finally:
             self._following = False
 
@@ -146,9 +165,14 @@ class EditTools:
         self._tool = _TOOL_OF_MODE.get(str(self._layer.mode), NONE)
         self.changed.emit()
 
-    def _on_brush_size(self, event: object = None) -> None:
-        if self._layer is not None and self._layer.brush_size != self._brush_size:
-            self._brush_size = int(self._layer.brush_size)
+    def _on_brush(self, event: object = None) -> None:
+        """Take over what was set on napari's own controls."""
+        layer = self._layer
+        if layer is None or self._following:
+            return
+        size, in_3d = int(layer.brush_size), layer.n_edit_dimensions == 3
+        if (size, in_3d) != (self._brush.size, self._brush.in_3d):
+            self._brush = layer.brush = replace(self._brush, size=size, in_3d=in_3d)
             self.changed.emit()
 
     def _on_selected_label(self, event: object = None) -> None:

@@ -55,7 +55,7 @@ def test_drag_of_the_brush_is_one_stroke(
     viewer: Viewer, session: Session, edits: EditTools, hand: Hand
 ) -> None:
     edits.set_tool("brush")
-    edits.brush_size = 4
+    edits.set_brush(size=4)
     hand.drag([at(viewer, 20, 10), at(viewer, 20, 20), at(viewer, 20, 30)])
     (stroke,) = session.project.corrections.strokes()
     assert (stroke.tool, stroke.annotator) == ("brush", "Ana")
@@ -151,12 +151,12 @@ def test_class_follows_session_and_layer(
 
 
 def test_brush_size_follows_both_ways(layers: SessionLayers, edits: EditTools) -> None:
-    edits.brush_size = 21
+    edits.set_brush(size=21)
     assert layers.editable.brush_size == 21
     layers.editable.brush_size = 7
-    assert edits.brush_size == 7
-    edits.brush_size = 0
-    assert edits.brush_size == 1
+    assert edits.brush.size == 7
+    edits.set_brush(size=0)
+    assert edits.brush.size == 1
 
 
 def test_mode_of_napari_s_buttons_is_the_tool(
@@ -194,3 +194,81 @@ def test_read_only_project_cannot_be_painted(
         assert other.why_not("edit")
     finally:
         other.close()
+
+
+def test_a_brush_for_the_background_leaves_other_labels(
+    viewer: Viewer, session: Session, edits: EditTools, hand: Hand
+) -> None:
+    edits.set_tool("brush")
+    edits.set_brush(size=6)
+    hand.drag([at(viewer, 20, 10), at(viewer, 20, 30)])
+    session.set_class(2)
+    edits.set_brush(size=12, over="background")
+    hand.drag([at(viewer, 20, 10), at(viewer, 20, 30)])
+    slice_ = overlay(session)[viewer.dims.current_step[0]]
+    assert (slice_[20, 10:31] == 1).all()
+    assert (slice_[15, 12:28] == 2).all()
+
+
+def test_a_locked_class_is_neither_painted_over_nor_erased_nor_filled(
+    viewer: Viewer, session: Session, edits: EditTools, hand: Hand
+) -> None:
+    edits.set_tool("brush")
+    edits.set_brush(size=6)
+    hand.drag([at(viewer, 20, 10), at(viewer, 20, 30)])
+    edits.set_locked(1, True)
+    edits.set_tool("eraser")
+    edits.set_brush(size=12)
+    hand.drag([at(viewer, 20, 10), at(viewer, 20, 30)])
+    session.set_class(2)
+    edits.set_tool("fill")
+    hand.click(at(viewer, 20, 20))
+    slice_ = overlay(session)[viewer.dims.current_step[0]]
+    assert (slice_[20, 10:31] == 1).all()
+    assert (slice_[15, 12:28] == 0).all()
+    assert 2 not in slice_
+    edits.set_locked(1, False)
+    hand.click(at(viewer, 20, 20))
+    assert (overlay(session)[viewer.dims.current_step[0]][20, 10:31] == 2).all()
+
+
+def test_a_brush_that_stays_on_its_label_recolours_only_that(
+    viewer: Viewer, session: Session, edits: EditTools, hand: Hand
+) -> None:
+    edits.set_tool("brush")
+    edits.set_brush(size=6)
+    hand.drag([at(viewer, 20, 10), at(viewer, 20, 30)])
+    session.set_class(2)
+    edits.set_brush(size=20, over="first")
+    hand.drag([at(viewer, 20, 20), at(viewer, 20, 28)])
+    slice_ = overlay(session)[viewer.dims.current_step[0]]
+    assert (slice_[20, 18:30] == 2).all()
+    assert set(np.unique(slice_[10:16])) == {UNSET}
+
+
+def test_a_ball_is_round_in_physical_units(
+    viewer: Viewer, session: Session, edits: EditTools, hand: Hand
+) -> None:
+    edits.set_tool("brush")
+    edits.set_brush(size=13, in_3d=True)
+    hand.click(at(viewer, 24, 24))
+    labelled = overlay(session) == 1
+    scale = viewer.layers["image"].scale
+    z, y, x = (np.flatnonzero(labelled.any(axis=axes)).size
+               for axes in [(1, 2), (0, 2), (0, 1)])  # fmt: skip
+    assert y == x == 13
+    assert abs(z * scale[0] - y * scale[1]) <= scale[0]
+    assert edits.brush.in_3d
+
+
+def test_napari_s_own_controls_set_the_brush_too(
+    layers: SessionLayers, edits: EditTools
+) -> None:
+    layer = layers.editable
+    assert layer is not None
+    layer.brush_size = 7
+    layer.n_edit_dimensions = 3
+    assert (edits.brush.size, edits.brush.in_3d) == (7, True)
+    edits.set_brush(in_3d=False)
+    assert layer.n_edit_dimensions == 2
+    assert layer.brush_size == 7

@@ -94,11 +94,11 @@ def test_numbers_choose_classes_that_exist(
 
 
 def test_brackets_change_the_brush(window: Window, hand: Hand) -> None:
-    size = window.edits.brush_size
+    size = window.edits.brush.size
     hand.press(Qt.Key.Key_BracketRight)
     hand.press(Qt.Key.Key_BracketRight)
     hand.press(Qt.Key.Key_BracketLeft)
-    assert window.edits.brush_size == size + 1
+    assert window.edits.brush.size == size + 1
 
 
 def test_keys_of_napari_win_on_other_layers(

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unetseg.data.classes import ClassInfo
-from napari_unetseg.viewer.card import section
+from napari_unetseg.viewer.card import Fold, section
 from napari_unetseg.viewer.controls import (
     Choice,
     explain,
@@ -26,6 +26,7 @@ from napari_unetseg.viewer.controls import (
     set_hint,
 )
 from napari_unetseg.viewer.edits import CLICK, MAX_BRUSH, NONE
+from napari_unetseg.viewer.panels.brush_options import BrushOptions
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.style import SWATCH, Palette, hollow_swatch, swatch
 
@@ -50,6 +51,7 @@ _THIN = (
     "instead of what most voxels are. It counts for models that have predicted nothing "
     "here yet."
 )
+_LOCKED = "Nothing is painted over this class, the background included, until unlocked."
 _BRUSH = "Diameter of brush and eraser in voxels ( [ and ] )."
 
 
@@ -73,6 +75,8 @@ class CorrectPanel(Panel):
         self.classes = self._make_class_list()
         self.thin = QCheckBox("Thin: keep all of it when zoomed out")
         self.thin.clicked.connect(self._on_thin)
+        self.locked = QCheckBox("Locked")
+        self.locked.clicked.connect(self._on_locked)
         self.new_class = QLineEdit()
         self.new_class.setPlaceholderText("another class")
         self.new_class.returnPressed.connect(self._add_class)
@@ -87,9 +91,10 @@ class CorrectPanel(Panel):
         self.body.addWidget(self._hint)
         self.body.addWidget(self._preview_row)
         self.body.addWidget(self._brush_row)
+        self.body.addWidget(self.more)
         self.body.addWidget(section("CLASSES"))
         self.body.addWidget(self.classes)
-        self.body.addWidget(self.thin)
+        self.body.addLayout(row(self.thin, None, self.locked))
         self.body.addLayout(row(self.new_class, self.add))
         self.body.addLayout(row(self.undo, self.redo, None, self.reviewed))
         self.connections.add(self.edits.changed, self.mark)
@@ -125,8 +130,12 @@ class CorrectPanel(Panel):
         self.brush_number.setRange(1, MAX_BRUSH)
         self.brush_number.setKeyboardTracking(False)
         self.brush_number.valueChanged.connect(self._on_brush)
+        self.options = BrushOptions(self.edits)
+        self.more = Fold(self.options, "What is painted over, in how many slices.")
         holder = QWidget()
-        holder.setLayout(row(label("size", "field"), self.brush, self.brush_number))
+        holder.setLayout(
+            row(label("size", "field"), self.brush, self.brush_number, self.more.button)
+        )
         quieten_wheel(holder)
         return holder
 
@@ -169,12 +178,13 @@ class CorrectPanel(Panel):
         set_hint(self._hint, self.edits.reason if chosen or refused else "")
 
     def _show_brush(self, refused: str) -> None:
-        size = self.edits.brush_size
+        size = self.edits.brush.size
         for control in (self.brush, self.brush_number):
             control.blockSignals(True)
             control.setValue(size)
             control.blockSignals(False)
             explain(control, _BRUSH, refused)
+        self.options.show_brush(refused, self.session.why_not("click"))
 
     def _show_classes(self) -> None:
         project = self.session.project
@@ -195,6 +205,9 @@ class CorrectPanel(Panel):
         explain(self.thin, _THIN, refused)
         self.thin.setVisible(bool(classes))
         self.thin.setChecked(0 < number <= len(classes) and classes[number - 1].thin)
+        explain(self.locked, _LOCKED, "" if classes else "Open a project first.")
+        self.locked.setVisible(bool(classes))
+        self.locked.setChecked(number in self.edits.brush.locked)
 
     def _class_rows(self, classes: tuple[ClassInfo, ...]) -> list[QListWidgetItem]:
         if not classes:
@@ -221,7 +234,7 @@ class CorrectPanel(Panel):
         tool = self.edits.tool
         if tool == NONE:
             return f"no tool · class {name}"
-        size = f" {self.edits.brush_size}" if tool in ("brush", "eraser") else ""
+        size = f" {self.edits.brush.size}" if tool in ("brush", "eraser") else ""
         return f"{tool}{size} · class {name}"
 
     def _why_not_reviewed(self) -> str:
@@ -240,7 +253,7 @@ class CorrectPanel(Panel):
         self.mark()
 
     def _on_brush(self, size: int) -> None:
-        self.edits.brush_size = size
+        self.edits.set_brush(size=size)
 
     def _add_class(self) -> None:
         name = self.new_class.text().strip()
@@ -249,6 +262,9 @@ class CorrectPanel(Panel):
 
     def _on_thin(self, is_thin: bool) -> None:
         self.session.set_thin(self.session.current_class, is_thin)
+
+    def _on_locked(self, is_locked: bool) -> None:
+        self.edits.set_locked(self.session.current_class, is_locked)
 
     def _mark_reviewed(self) -> None:
         box = self.layers.visible_box(depth=0)
