@@ -16,6 +16,7 @@ Each leaf also inherits the builtin that a caller would expect, so that
     ├── ProjectError (ValueError)
     │   ├── ProjectNotFoundError (FileNotFoundError)
     │   ├── NewerProjectError               written by a later version
+    │   ├── DamagedJournalError             the journal cannot be read, or not wholly
     │   ├── VolumeChangedError              the volume is not the one that was annotated
     │   ├── ReadOnlyError (PermissionError) folder or session that must not be written
     │   └── ProjectLockedError (ReadOnlyError)  somebody else has it open
@@ -135,6 +136,10 @@ class ProjectNotFoundError(ProjectError, FileNotFoundError):
 
 class NewerProjectError(ProjectError):
     """A later version of the program wrote this project."""
+
+
+class DamagedJournalError(ProjectError):
+    """The file of the journal is damaged; what can be read of it can be restored."""
 
 
 class VolumeChangedError(ProjectError):

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from napari_unetseg.data.history import History, LabelledCells
 from napari_unetseg.data.journal import UNSET_OF, Journal, Stroke, StrokeVoxels
 from napari_unetseg.data.overlay import Overlay, paste
+from napari_unetseg.data.replay import said_last
 from napari_unetseg.errors import DamagedOverlayError, UnetsegError
 from napari_unetseg.geometry import Box
 
@@ -90,6 +91,19 @@ class AnnotatorLabels:
                     paste(values, box, row.box, voxels.mask, voxels.dense())
         return values
 
+    def without(self, stroke: Stroke) -> StrokeVoxels:
+        """Return what changes if one edit in effect is taken back, later ones stay."""
+        mask = self._journal.voxels(stroke).mask
+        edits = reversed(self.history.counting(without=stroke))
+        values = said_last(
+            (edit for edit in edits if edit.box.overlaps(stroke.box)),
+            stroke.box,
+            self._journal.voxels,
+            dtype=self._dtype,
+            among=mask,
+        )
+        return StrokeVoxels(mask, self.read(stroke.box)[mask], values[mask])
+
     def follow(self, row: Stroke, voxels: StrokeVoxels) -> None:
         """Bring memory and overlay up to a row that is already on disk.
 
@@ -98,17 +112,20 @@ class AnnotatorLabels:
         """
         before = self.history.last_row
         self.history.take(row)
-        try:
-            overlay = self.prepare()
+
+        def write(overlay: Overlay) -> None:
             if overlay.reached < before:
                 self._catch_up(overlay)
             elif overlay.reached < row.sequence:
                 overlay.apply([(row, voxels)])
-        except DamagedOverlayError as error:
-            _LOG.warning("%s", error)
-            self._rebuild_if_possible()
-        except (UnetsegError, OSError) as error:
-            self._log_lag(error)
+
+        self._write(write)
+
+    def follow_all(self, rows: Sequence[Stroke]) -> None:
+        """Do the same for several rows; each chunk is written as seldom as possible."""
+        for row in rows:
+            self.history.take(row)
+        self._write(self._catch_up)
 
     def rebuild(self) -> None:
         """Make the overlay anew from the journal, bit for bit."""
@@ -135,6 +152,15 @@ class AnnotatorLabels:
             for row in self._rows(after=self._cells.last_row):
                 self._cells.note(row)
         return self._cells.labelled(self._is_labelled)
+
+    def _write(self, write: Callable[[Overlay], None]) -> None:
+        try:
+            write(self.prepare())
+        except DamagedOverlayError as error:
+            _LOG.warning("%s", error)
+            self._rebuild_if_possible()
+        except (UnetsegError, OSError) as error:
+            self._log_lag(error)
 
     def _rebuild_if_possible(self) -> None:
         try:

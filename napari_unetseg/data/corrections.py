@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,11 +25,13 @@ from napari_unetseg.data.journal import (
     UNSET,
     UNSET_OF,
     Journal,
-    Reviewed,
+    Reversal,
     Stroke,
     StrokeVoxels,
 )
-from napari_unetseg.errors import LabelsError, ReadOnlyError
+from napari_unetseg.data.journal_notes import Reviewed
+from napari_unetseg.data.review_notes import ReviewedRegions
+from napari_unetseg.errors import LabelsError
 from napari_unetseg.geometry import Box, Zyx, zyx
 
 __all__ = ["UNSET", "CorrectionStore", "Reviewed", "Stroke"]
@@ -37,7 +39,7 @@ __all__ = ["UNSET", "CorrectionStore", "Reviewed", "Stroke"]
 CHUNK: Zyx = (16, 128, 128)
 
 
-class CorrectionStore:
+class CorrectionStore(ReviewedRegions):
     """All edits of a project; made by :meth:`open`.
 
     Any thread may call it. One store of a project writes; others, also in other
@@ -134,9 +136,9 @@ class CorrectionStore:
         mask = np.asarray(mask, bool)
         self._check(box, mask, new)
         with self._lock:
+            values = np.broadcast_to(np.asarray(new, self.dtype), mask.shape)[mask]
             labels = self._labels(annotator)
             labels.prepare()  # before the row: if it cannot be made, nothing happened
-            values = np.broadcast_to(np.asarray(new, self.dtype), mask.shape)[mask]
             voxels = StrokeVoxels(mask, labels.read(box)[mask], values)
             row = self._journal.add_edit(
                 box,
@@ -150,11 +152,80 @@ class CorrectionStore:
 
     def undo(self, annotator: str) -> Stroke | None:
         """Take the last edit of an annotator back; None if there is none."""
-        return self._reverse("undo", annotator)
+        with self._lock:
+            rows = self._reverse("undo", self._labels(annotator).history.done[-1:])
+        return rows[0] if rows else None
 
     def redo(self, annotator: str) -> Stroke | None:
         """Do again what the annotator took back last; None if there is nothing."""
-        return self._reverse("redo", annotator)
+        with self._lock:
+            rows = self._reverse("redo", self._labels(annotator).history.undone[-1:])
+        return rows[0] if rows else None
+
+    def undo_to(self, stroke: Stroke) -> list[Stroke]:
+        """Take back all that its annotator did after a stroke, all or nothing.
+
+        Returns
+        -------
+        list of Stroke
+            The rows of the undos, as if each had been undone by itself: redo works as
+            often.
+
+        Raises
+        ------
+        LabelsError
+            If the stroke itself is undone.
+        """
+        with self._lock:
+            later = self._labels(stroke.annotator).history.after(stroke)
+            if later is None:
+                raise _not_in_effect(stroke)
+            return self._reverse("undo", later)
+
+    def redo_to(self, stroke: Stroke) -> list[Stroke]:
+        """Do again what was undone, up to a stroke and with it, all or nothing.
+
+        Raises
+        ------
+        LabelsError
+            If the stroke is none of those that can be redone.
+        """
+        with self._lock:
+            undone = self._labels(stroke.annotator).history.undone
+            if stroke not in undone:
+                raise LabelsError("The stroke is not undone, it cannot be redone")
+            return self._reverse("redo", undone[undone.index(stroke) :][::-1])
+
+    def undo_stroke(self, stroke: Stroke) -> Stroke:
+        """Take one earlier edit back while later ones stay: as if it never had been.
+
+        Voxels that later edits changed keep their value; all others get what the
+        edits before said. The row has the tool ``revert``; undo takes it back.
+
+        Raises
+        ------
+        LabelsError
+            If the stroke is undone or reverted already.
+        DiskFullError, ReadOnlyError
+            If it cannot be written; then nothing has changed.
+        """
+        self._check_writable()
+        with self._lock:
+            labels = self._labels(stroke.annotator)
+            if not labels.history.counts(stroke):
+                raise _not_in_effect(stroke)
+            labels.prepare()
+            voxels = labels.without(stroke)
+            row = self._journal.add_edit(
+                stroke.box,
+                voxels,
+                annotator=stroke.annotator,
+                tool="revert",
+                model_version=stroke.model_version,
+                reverts=stroke,
+            )
+            labels.follow(row, voxels)
+            return row
 
     def rebuild(self, annotator: str) -> None:
         """Make the overlay of an annotator anew from the journal, bit for bit."""
@@ -189,8 +260,7 @@ class CorrectionStore:
         histories = self._histories()
 
         def last_edit(name: str) -> int:
-            done = histories.get(name, History()).done
-            return done[-1].sequence if done else 0
+            return histories.get(name, History()).last_counting
 
         for name in sorted(names, key=last_edit):
             said = self.read(name, box)
@@ -207,21 +277,44 @@ class CorrectionStore:
         histories = self._histories()
         return {name: histories[name].n_labelled for name in self.annotators()}
 
-    def strokes(self, annotator: str | None = None) -> list[Stroke]:
-        """Return all rows of the journal in order, reversals too."""
-        return self._journal.strokes(annotator=annotator)
+    def strokes(
+        self,
+        annotator: str | None = None,
+        *,
+        until: int | None = None,
+        within: Box | None = None,
+    ) -> list[Stroke]:
+        """Return rows of the journal in order, reversals too.
+
+        Parameters
+        ----------
+        until, within
+            Only rows up to this number, and only those near this box.
+        """
+        return self._journal.strokes(annotator=annotator, until=until, within=within)
+
+    def edits_before(
+        self, before: int | None, n: int, annotator: str | None = None
+    ) -> list[Stroke]:
+        """Return the last ``n`` edits and reverts before a row, newest first."""
+        return self._journal.edits_before(before, n, annotator)
+
+    def counts_now(self, edit: Stroke) -> bool:
+        """Whether an edit is in effect: neither undone nor reverted."""
+        with self._lock:
+            return self._labels(edit.annotator).history.counts(edit)
 
     def stroke_ids(self, annotators: Sequence[str] = ()) -> tuple[str, ...]:
-        """Return the edits that count: not undone, of these annotators or of all."""
+        """Return the edits in effect, of these annotators or of all."""
         histories = self._histories()
         names = set(annotators or histories) & histories.keys()
-        live = [edit for name in names for edit in histories[name].done]
+        live = [edit for name in names for edit in histories[name].counting()]
         return tuple(edit.uuid for edit in sorted(live, key=lambda e: e.sequence))
 
     @property
     def n_strokes(self) -> int:
         """How many edits count."""
-        return sum(len(history.done) for history in self._histories().values())
+        return sum(history.n_counting for history in self._histories().values())
 
     def strokes_since(self, known: Sequence[str]) -> int:
         """Return how many edits count that are not among these ids."""
@@ -235,57 +328,15 @@ class CorrectionStore:
         """Whether the annotator has taken something back."""
         return bool(self._histories().get(annotator, History()).undone)
 
-    # --- reviewing -------------------------------------------------------------
-
-    def add_reviewed(
-        self,
-        box: Box,
-        annotator: str,
-        model_version: str | None = None,
-        state: str = "accepted",
-    ) -> None:
-        """Note that somebody looked at a region: ``accepted`` or ``skipped``."""
-        self._check_writable()
-        self._journal.add_reviewed(box, annotator, model_version, state)
-
-    def reviewed(self, annotator: str | None = None) -> list[Reviewed]:
-        """Return the regions that were looked at, oldest first."""
-        found = self._journal.reviewed()
-        return [r for r in found if annotator is None or r.annotator == annotator]
-
-    def remove_reviewed(self, identifier: int) -> None:
-        """Take a note back."""
-        self._check_writable()
-        self._journal.remove_reviewed(identifier)
-
-    def add_rejected_click(
-        self,
-        point: Zyx,
-        class_id: int,
-        annotator: str,
-        model_version: str | None = None,
-    ) -> None:
-        """Note that a click found something that nobody wanted."""
-        self._check_writable()
-        self._journal.add_rejected_click(point, class_id, annotator, model_version)
-
-    def rejected_clicks(self) -> list[tuple[Zyx, int]]:
-        """Return point and class of the clicks that were rejected."""
-        return self._journal.rejected_clicks()
-
     # --- inside ----------------------------------------------------------------
 
-    def _reverse(self, kind: Literal["undo", "redo"], annotator: str) -> Stroke | None:
-        with self._lock:
-            labels = self._labels(annotator)
-            history = labels.history
-            edits = history.done if kind == "undo" else history.undone
-            if not edits:
-                return None
-            self._check_writable()
-            row = self._journal.add_reversal(kind, edits[-1])
-            labels.follow(row, self._journal.voxels(row))
-            return row
+    def _reverse(self, kind: Reversal, edits: Sequence[Stroke]) -> list[Stroke]:
+        if not edits:
+            return []
+        self._check_writable()
+        rows = self._journal.add_reversals(kind, edits)
+        self._labels(edits[0].annotator).follow_all(rows)
+        return rows
 
     def _labels(self, annotator: str) -> AnnotatorLabels:
         if annotator not in self._people:
@@ -298,13 +349,6 @@ class CorrectionStore:
         # A copy: other threads may add a name meanwhile.
         people = list(self._people.items())
         return {name: p.history for name, p in people if p.history.last_row}
-
-    def _check_writable(self) -> None:
-        if self.read_only:
-            raise ReadOnlyError(
-                "The project is read-only, nothing can be labelled",
-                do="Close it elsewhere, or work on a copy.",
-            )
 
     def _check(self, box: Box, mask: np.ndarray, new: np.ndarray | int) -> None:
         if not Box.whole(self.shape).contains(box) or mask.shape != box.shape:
@@ -322,3 +366,10 @@ class CorrectionStore:
                 got=f"{used.min()} to {used.max()}",
                 expected=f"0 to {self.unset - 1}",
             )
+
+
+def _not_in_effect(stroke: Stroke) -> LabelsError:
+    return LabelsError(
+        f"The stroke of {stroke.annotator} was taken back already",
+        do="Redo brings back what was taken back last.",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Callable
 
 from napari_unetseg.data.journal import Stroke
@@ -17,7 +18,7 @@ class History:
     Attributes
     ----------
     done, undone
-        Edits that count, and edits that were taken back, the last one at the end.
+        Edits and reverts in effect, and those undone, the last one at the end.
     first_row, last_row
         Numbers of the annotator's oldest and newest row, 0 without any.
     n_labelled
@@ -27,25 +28,76 @@ class History:
     def __init__(self) -> None:
         self.done: list[Stroke] = []
         self.undone: list[Stroke] = []
+        self._reverts: list[Stroke] = []  # those of ``done``
+        self._reverted: set[int] = set()
         self.first_row = self.last_row = self.n_labelled = 0
 
     def take(self, row: Stroke) -> None:
         """Follow one more row; a new edit ends what could be redone."""
         self.first_row = self.first_row or row.sequence
         self.last_row = row.sequence
-        if row.kind == "edit":
-            self.n_labelled += row.n_added
-            self.done.append(row)
+        if row.kind in ("edit", "revert"):
             self.undone.clear()
-            return
-        source, target = self.done, self.undone
-        if row.kind == "redo":
-            source, target = target, source
-        if source and source[-1].sequence == row.target:
-            target.append(source.pop())
-            self.n_labelled += row.n_added
+            self._do(row)
+        elif row.kind == "undo" and _is_last(self.done, row.target):
+            self.undone.append(self.done.pop())
+            if self.undone[-1].kind == "revert":
+                self._reverts.pop()
+                self._reverted = self._reverted_without()
+        elif row.kind == "redo" and _is_last(self.undone, row.target):
+            self._do(self.undone.pop())
         else:  # two programs wrote at once: the voxels stand, the order does not
             _LOG.warning("row %d takes back what is not last", row.sequence)
+            return
+        self.n_labelled += row.n_added
+
+    def after(self, edit: Stroke) -> list[Stroke] | None:
+        """Return what was done after an edit, the last first; None if it is undone."""
+        place = bisect_left(self.done, edit.sequence, key=lambda e: e.sequence)
+        if place == len(self.done) or self.done[place].sequence != edit.sequence:
+            return None
+        return self.done[:place:-1]
+
+    def counts(self, edit: Stroke) -> bool:
+        """Whether an edit is in effect: neither undone nor reverted."""
+        return self.after(edit) is not None and edit.sequence not in self._reverted
+
+    def counting(self, without: Stroke | None = None) -> list[Stroke]:
+        """Return the edits in effect in order, or those that were without one of them.
+
+        What a voxel is follows from them alone: it is what the last one says that
+        holds the voxel.
+        """
+        reverted = self._reverted_without(without) if without else self._reverted
+        return [e for e in self.done if e.kind == "edit" and e.sequence not in reverted]
+
+    @property
+    def n_counting(self) -> int:
+        """How many edits are in effect."""
+        if not self._reverts:
+            return len(self.done)
+        return len(self.counting())
+
+    @property
+    def last_counting(self) -> int:
+        """Number of the last edit in effect, 0 without any."""
+        reverted = self._reverted
+        rows = (e for e in reversed(self.done) if e.kind == "edit")
+        return next((e.sequence for e in rows if e.sequence not in reverted), 0)
+
+    def _do(self, edit: Stroke) -> None:
+        self.done.append(edit)
+        if edit.kind == "revert":
+            self._reverts.append(edit)
+            self._reverted = self._reverted_without()
+
+    def _reverted_without(self, without: Stroke | None = None) -> set[int]:
+        """Return the rows that reverts take back; a revert can be reverted too."""
+        reverted = set() if without is None else {without.sequence}
+        for revert in reversed(self._reverts):
+            if revert.sequence not in reverted and revert.target is not None:
+                reverted.add(revert.target)
+        return reverted
 
 
 class LabelledCells:
@@ -75,3 +127,7 @@ class LabelledCells:
                 self._cells[cell] = is_labelled(cell)
         found = (cell for cell, known in self._cells.items() if known)
         return sorted(found, key=lambda cell: cell.start)
+
+
+def _is_last(edits: list[Stroke], sequence: int | None) -> bool:
+    return bool(edits) and edits[-1].sequence == sequence

@@ -1,36 +1,44 @@
 """The journal: every edit as one row of an SQLite file, on disk before anything else.
 
-Rows are only ever added. An undo is a row too; what counts follows from reading them in
-order. WAL and ``synchronous=FULL``: after a commit returned, not even a power cut
-takes the row away.
+Rows are only ever added; what counts follows from reading them in order::
+
+    edit     mask, old and new values
+    undo     of the last edit that counts: new is what its old was, no values of its own
+    redo     of the edit undone last
+    revert   of any earlier edit, ``target``, that counts: has values like an edit, over
+             the mask of its target, and is undone like one
+
+A row says values and not differences, so to read any part of the rows in order gives
+what a voxel was then. WAL and ``synchronous=FULL``: after a commit returned, not even a
+power cut takes the row away.
 """
 
 from __future__ import annotations
 
-import threading
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
 
-from napari_unetseg.data.journal_file import connect, explained
+from napari_unetseg.data.journal_file import damaged
+from napari_unetseg.data.journal_notes import BOX, ReviewNotes, now, numbers
 from napari_unetseg.geometry import Box
 
-Kind = Literal["edit", "undo", "redo"]
+Kind = Literal["edit", "revert", "undo", "redo"]
+Reversal = Literal["undo", "redo"]
+Packed = tuple[bytes | None, bytes | None, bytes | None]
 
 # What stands for "nothing was said here", per type of label values.
 UNSET_OF = {np.dtype("uint8"): 255, np.dtype("uint32"): 2**32 - 1}
 UNSET = UNSET_OF[np.dtype("uint8")]
 
-_BOX = "z0, y0, x0, z1, y1, x1"
 _STROKE = (
     "sequence, uuid, kind, target, annotator, time, tool, model_version, "
-    f"{_BOX}, n_voxels, n_added"
+    f"{BOX}, n_voxels, n_added"
 )
 
 
@@ -43,7 +51,7 @@ class Stroke:
     sequence
         Number of the row, growing.
     kind
-        ``"edit"``, or ``"undo"`` and ``"redo"`` of the edit in row ``target``.
+        ``"edit"``, or ``"undo"``, ``"redo"``, ``"revert"`` of the row ``target``.
     box
         Where; the voxels are a mask inside it.
     n_voxels, n_added
@@ -79,20 +87,8 @@ class StrokeVoxels:
         return values
 
 
-@dataclass(frozen=True)
-class Reviewed:
-    """A region that somebody looked at; ``state`` is ``accepted`` or ``skipped``."""
-
-    id: int
-    box: Box
-    annotator: str
-    time: str
-    state: str
-    model_version: str | None
-
-
-class Journal:
-    """The SQLite file.
+class Journal(ReviewNotes):
+    """The rows of an SQLite file.
 
     One connection serves all threads of the process, one statement at a time. Another
     process opens the file itself, with ``read_only``: WAL lets it read while this one
@@ -107,16 +103,8 @@ class Journal:
     """
 
     def __init__(self, path: Path, dtype: Any, *, read_only: bool = False) -> None:
-        self._path = path
+        super().__init__(path, read_only=read_only)
         self._dtype = np.dtype(dtype)
-        self._lock = threading.RLock()
-        with explained(self._path):
-            self._connection = connect(path, read_only=read_only)
-
-    def close(self) -> None:
-        """Close the file; safe to call twice."""
-        with self._lock:
-            self._connection.close()
 
     def add_edit(
         self,
@@ -126,8 +114,18 @@ class Journal:
         annotator: str,
         tool: str,
         model_version: str | None,
+        reverts: Stroke | None = None,
+        origin: Stroke | None = None,
     ) -> Stroke:
-        """Append an edit; on disk when this returns."""
+        """Append an edit; on disk when this returns.
+
+        Parameters
+        ----------
+        reverts
+            The earlier edit that it takes back.
+        origin
+            The row of another journal that it stands for; it keeps id and time.
+        """
         blobs = (
             _packed(np.packbits(voxels.mask)),
             _packed(voxels.old.astype(self._dtype)),
@@ -136,118 +134,179 @@ class Journal:
         is_set = [
             values != UNSET_OF[self._dtype] for values in (voxels.new, voxels.old)
         ]
-        n_added = int(is_set[0].sum()) - int(is_set[1].sum())
-        n_voxels = int(voxels.mask.sum())
-        return self._add("edit", None, annotator, tool, model_version, box, n_voxels,
-                         n_added, blobs)  # fmt: skip
-
-    def add_reversal(self, kind: Literal["undo", "redo"], target: Stroke) -> Stroke:
-        """Append the undo or redo of an edit; on disk when this returns."""
-        n_added = target.n_added if kind == "redo" else -target.n_added
-        return self._add(kind, target.sequence, target.annotator, target.tool,
-                         target.model_version, target.box, target.n_voxels, n_added,
-                         (None, None, None))  # fmt: skip
-
-    def strokes(self, *, after: int = 0, annotator: str | None = None) -> list[Stroke]:
-        """Return the rows after a number in order, of one annotator or of all."""
-        rows = self._rows(
-            f"SELECT {_STROKE} FROM strokes WHERE sequence > ?"
-            " AND (? IS NULL OR annotator = ?) ORDER BY sequence",
-            (after, annotator, annotator),
+        stroke = Stroke(
+            sequence=0,
+            uuid=uuid4().hex if origin is None else origin.uuid,
+            kind="edit" if reverts is None else "revert",
+            target=None if reverts is None else reverts.sequence,
+            annotator=annotator,
+            time=now() if origin is None else origin.time,
+            tool=tool,
+            model_version=model_version,
+            box=box,
+            n_voxels=int(voxels.mask.sum()),
+            n_added=int(is_set[0].sum()) - int(is_set[1].sum()),
         )
-        return [_stroke(row) for row in rows]
+        with self._writing():
+            return self._insert(stroke, blobs)
+
+    def add_reversals(
+        self,
+        kind: Reversal,
+        targets: Sequence[Stroke],
+        origin: Stroke | None = None,
+    ) -> list[Stroke]:
+        """Append the undo or redo of edits, all or none; on disk when this returns."""
+        with self._writing():
+            return [
+                self._insert(
+                    replace(
+                        target,
+                        uuid=uuid4().hex if origin is None else origin.uuid,
+                        kind=kind,
+                        target=target.sequence,
+                        time=now() if origin is None else origin.time,
+                        n_added=target.n_added * (1 if kind == "redo" else -1),
+                    ),
+                    (None, None, None),
+                )
+                for target in targets
+            ]
+
+    def add_rows(
+        self, rows: Iterable[tuple[Stroke, Packed]], own: dict[int, int]
+    ) -> list[Stroke]:
+        """Append rows of another journal as they are, all or none.
+
+        Parameters
+        ----------
+        rows
+            Rows and their packed voxels, in order.
+        own
+            Numbers that rows of the other journal have here; it is added to.
+        """
+        added = []
+        with self._writing():
+            for row, blobs in rows:
+                target = None if row.target is None else own[row.target]
+                added.append(self._insert(replace(row, target=target), blobs))
+                own[row.sequence] = added[-1].sequence
+        return added
+
+    def strokes(
+        self,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        annotator: str | None = None,
+        within: Box | None = None,
+    ) -> list[Stroke]:
+        """Return rows in order.
+
+        Parameters
+        ----------
+        after, until
+            Only rows with a larger number, and none larger than this.
+        annotator
+            Only rows of one person.
+        within
+            Only rows whose box shares a voxel with this one.
+        """
+        where, values = ["sequence > ?"], [after]
+        if until is not None:
+            where, values = [*where, "sequence <= ?"], [*values, until]
+        if within is not None:
+            where += [f"{a}1 > ? AND {a}0 < ?" for a in "zyx"]
+            pairs = zip(within.start, within.stop, strict=True)
+            values += [int(n) for pair in pairs for n in pair]
+        return self._strokes(where, values, annotator, "ORDER BY sequence")
+
+    def edits_before(
+        self, before: int | None, n: int, annotator: str | None = None
+    ) -> list[Stroke]:
+        """Return the last ``n`` edits and reverts before a row, newest first."""
+        where, values = ["kind IN ('edit', 'revert')"], []
+        if before is not None:
+            where, values = [*where, "sequence < ?"], [before]
+        order = f"ORDER BY sequence DESC LIMIT {int(n)}"
+        return self._strokes(where, values, annotator, order)
+
+    def uuid_of(self, sequence: int) -> str | None:
+        """Return the id of a row, None if there is no such row."""
+        rows = self._rows("SELECT uuid FROM strokes WHERE sequence = ?", (sequence,))
+        return rows[0][0] if rows else None
+
+    def packed(self, stroke: Stroke) -> Packed:
+        """Return mask, old and new values of a row as they are stored."""
+        (row,) = self._rows(
+            "SELECT mask, old, new FROM strokes WHERE sequence = ?", (stroke.sequence,)
+        )
+        return row[0], row[1], row[2]
 
     def voxels(self, stroke: Stroke) -> StrokeVoxels:
         """Return the voxels of an edit, or of the edit that a reversal is about.
 
         An undo's ``old`` and ``new`` are exchanged, so that applying ``new`` is always
         right.
+
+        Raises
+        ------
+        DamagedJournalError
+            If they cannot be unpacked.
         """
-        sequence = stroke.sequence if stroke.target is None else stroke.target
+        is_reversal = stroke.kind in ("undo", "redo")
+        sequence = stroke.target if is_reversal else stroke.sequence
         row = self._rows(
             "SELECT mask, old, new FROM strokes WHERE sequence = ?", (sequence,)
-        )[0]
-        bits = np.frombuffer(zlib.decompress(row[0]), np.uint8)
-        shape = stroke.box.shape
-        mask = np.unpackbits(bits, count=int(np.prod(shape))).astype(bool)
-        old, new = (np.frombuffer(zlib.decompress(b), self._dtype) for b in row[1:])
+        )
+        try:
+            voxels = unpacked(row[0], stroke.box, self._dtype)
+        except (IndexError, TypeError, ValueError, zlib.error) as error:
+            why = f"row {sequence} cannot be unpacked"
+            raise damaged(self._path, why) from error
         if stroke.kind == "undo":
-            old, new = new, old
-        return StrokeVoxels(mask.reshape(shape), old, new)
+            return StrokeVoxels(voxels.mask, voxels.new, voxels.old)
+        return voxels
 
-    def add_reviewed(
-        self, box: Box, annotator: str, model_version: str | None, state: str
-    ) -> None:
-        """Note that somebody looked at a region."""
-        self._write(
-            f"INSERT INTO reviewed (annotator, time, state, model_version, {_BOX})"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (annotator, _now(), state, model_version, *_numbers(box)),
-        )
-
-    def reviewed(self) -> list[Reviewed]:
-        """Return the regions that somebody looked at, oldest first."""
-        rows = self._rows(
-            f"SELECT id, annotator, time, state, model_version, {_BOX} FROM reviewed"
-            " ORDER BY id"
-        )
-        return [
-            Reviewed(r[0], Box(r[5:8], r[8:11]), r[1], r[2], r[3], r[4]) for r in rows
-        ]
-
-    def remove_reviewed(self, identifier: int) -> None:
-        """Take a note back."""
-        self._write("DELETE FROM reviewed WHERE id = ?", (identifier,))
-
-    def add_rejected_click(
-        self,
-        point: Sequence[int],
-        class_id: int,
-        annotator: str,
-        model_version: str | None,
-    ) -> None:
-        """Note that a click found something that nobody wanted."""
-        self._write(
-            "INSERT INTO rejected_clicks (annotator, time, model_version, z, y, x,"
-            " class_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (annotator, _now(), model_version, *(int(p) for p in point), int(class_id)),
-        )
-
-    def rejected_clicks(self) -> list[tuple[tuple[int, int, int], int]]:
-        """Return point and class of the clicks that were rejected."""
-        rows = self._rows("SELECT z, y, x, class_id FROM rejected_clicks ORDER BY id")
-        return [((r[0], r[1], r[2]), r[3]) for r in rows]
-
-    def _add(
-        self,
-        kind: Kind,
-        target: int | None,
-        annotator: str,
-        tool: str,
-        model_version: str | None,
-        box: Box,
-        n_voxels: int,
-        n_added: int,
-        blobs: tuple[bytes | None, bytes | None, bytes | None],
-    ) -> Stroke:
-        uuid, time = uuid4().hex, _now()
+    def _insert(self, stroke: Stroke, blobs: Packed) -> Stroke:
         names = _STROKE.removeprefix("sequence, ") + ", mask, old, new"
         places = ", ".join("?" * (names.count(",") + 1))
-        values = (uuid, kind, target, annotator, time, tool, model_version,
-                  *_numbers(box), n_voxels, n_added, *blobs)  # fmt: skip
-        sequence = self._write(
+        values = (
+            stroke.uuid, stroke.kind, stroke.target, stroke.annotator, stroke.time,
+            stroke.tool, stroke.model_version, *numbers(stroke.box), stroke.n_voxels,
+            stroke.n_added, *blobs,
+        )  # fmt: skip
+        cursor = self._connection.execute(
             f"INSERT INTO strokes ({names}) VALUES ({places})", values
         )
-        return Stroke(sequence, uuid, kind, target, annotator, time, tool,
-                      model_version, box, n_voxels, n_added)  # fmt: skip
+        return replace(stroke, sequence=cursor.lastrowid or 0)
 
-    def _write(self, statement: str, values: Sequence[Any]) -> int:
-        with self._lock, explained(self._path), self._connection:
-            return self._connection.execute(statement, values).lastrowid or 0
+    def _strokes(
+        self, where: Sequence[str], values: list[int], annotator: str | None, order: str
+    ) -> list[Stroke]:
+        said_by = ([], []) if annotator is None else (["annotator = ?"], [annotator])
+        rows = self._rows(
+            f"SELECT {_STROKE} FROM strokes WHERE "
+            f"{' AND '.join([*said_by[0], *where])} {order}",
+            [*said_by[1], *values],
+        )
+        return [_stroke(row) for row in rows]
 
-    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, explained(self._path):
-            return self._connection.execute(statement, values).fetchall()
+
+def unpacked(blobs: Sequence[bytes], box: Box, dtype: Any) -> StrokeVoxels:
+    """Return the voxels of a row from what is stored.
+
+    Raises
+    ------
+    ValueError, TypeError, zlib.error
+        If that is damaged.
+    """
+    bits = np.frombuffer(zlib.decompress(blobs[0]), np.uint8)
+    mask = np.unpackbits(bits, count=box.n_voxels).astype(bool).reshape(box.shape)
+    old, new = (np.frombuffer(zlib.decompress(b), dtype) for b in blobs[1:])
+    if not len(old) == len(new) == mask.sum():
+        raise ValueError("mask and values do not fit")
+    return StrokeVoxels(mask, old, new)
 
 
 def _stroke(row: Sequence[Any]) -> Stroke:
@@ -267,13 +326,5 @@ def _stroke(row: Sequence[Any]) -> Stroke:
     )
 
 
-def _numbers(box: Box) -> list[int]:
-    return [int(n) for n in (*box.start, *box.stop)]
-
-
 def _packed(values: np.ndarray) -> bytes:
     return zlib.compress(np.ascontiguousarray(values).tobytes(), level=1)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

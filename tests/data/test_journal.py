@@ -65,8 +65,8 @@ def test_large_object_ids_survive(tmp_path: Path) -> None:
 
 def test_an_undo_is_a_row_that_exchanges_old_and_new(journal: Journal) -> None:
     edit = add(journal)
-    undo = journal.add_reversal("undo", edit)
-    redo = journal.add_reversal("redo", edit)
+    undo = journal.add_reversals("undo", [edit])[0]
+    redo = journal.add_reversals("redo", [edit])[0]
     assert [s.kind for s in journal.strokes()] == ["edit", "undo", "redo"]
     assert undo.target == redo.target == edit.sequence
     np.testing.assert_array_equal(journal.voxels(undo).new, some_voxels().old)
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"this is no database" * 100)
     for read_only in (False, True):
-        with pytest.raises(ProjectError, match=r"damaged, .* Restore journal.sqlite"):
+        with pytest.raises(ProjectError, match=r"damaged, .* Open the project"):
             Journal(path, "uint8", read_only=read_only)
 
 

@@ -1,0 +1,84 @@
+"""Notes of the journal beside the edits: regions looked at, clicks that found nothing.
+
+They change no voxel. A region can be taken back, and then leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from napari_unetseg.data.journal_file import JournalFile
+from napari_unetseg.geometry import Box
+
+BOX = "z0, y0, x0, z1, y1, x1"
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A region that somebody looked at; ``state`` is ``accepted`` or ``skipped``."""
+
+    id: int
+    box: Box
+    annotator: str
+    time: str
+    state: str
+    model_version: str | None
+
+
+class ReviewNotes(JournalFile):
+    """The tables of notes."""
+
+    def add_reviewed(
+        self, box: Box, annotator: str, model_version: str | None, state: str
+    ) -> None:
+        """Note that somebody looked at a region."""
+        self._write(
+            f"INSERT INTO reviewed (annotator, time, state, model_version, {BOX})"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (annotator, now(), state, model_version, *numbers(box)),
+        )
+
+    def reviewed(self) -> list[Reviewed]:
+        """Return the regions that somebody looked at, oldest first."""
+        rows = self._rows(
+            f"SELECT id, annotator, time, state, model_version, {BOX} FROM reviewed"
+            " ORDER BY id"
+        )
+        return [
+            Reviewed(r[0], Box(r[5:8], r[8:11]), r[1], r[2], r[3], r[4]) for r in rows
+        ]
+
+    def remove_reviewed(self, identifier: int) -> None:
+        """Take a note back."""
+        self._write("DELETE FROM reviewed WHERE id = ?", (identifier,))
+
+    def add_rejected_click(
+        self,
+        point: Sequence[int],
+        class_id: int,
+        annotator: str,
+        model_version: str | None,
+    ) -> None:
+        """Note that a click found something that nobody wanted."""
+        self._write(
+            "INSERT INTO rejected_clicks (annotator, time, model_version, z, y, x,"
+            " class_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (annotator, now(), model_version, *(int(p) for p in point), int(class_id)),
+        )
+
+    def rejected_clicks(self) -> list[tuple[tuple[int, int, int], int]]:
+        """Return point and class of the clicks that were rejected."""
+        rows = self._rows("SELECT z, y, x, class_id FROM rejected_clicks ORDER BY id")
+        return [((r[0], r[1], r[2]), r[3]) for r in rows]
+
+
+def numbers(box: Box) -> list[int]:
+    """Return a box as the six numbers of a row."""
+    return [int(n) for n in (*box.start, *box.stop)]
+
+
+def now() -> str:
+    """Return the time that a row gets, UTC; for people, order is that of numbers."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

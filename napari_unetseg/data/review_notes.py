@@ -1,0 +1,58 @@
+"""What people said about regions without changing a voxel: looked at, rejected."""
+
+from __future__ import annotations
+
+from napari_unetseg.data.journal import Journal
+from napari_unetseg.data.journal_notes import Reviewed
+from napari_unetseg.errors import ReadOnlyError
+from napari_unetseg.geometry import Box, Zyx
+
+
+class ReviewedRegions:
+    """The part of the corrections that keeps notes."""
+
+    read_only: bool
+    _journal: Journal
+
+    def add_reviewed(
+        self,
+        box: Box,
+        annotator: str,
+        model_version: str | None = None,
+        state: str = "accepted",
+    ) -> None:
+        """Note that somebody looked at a region: ``accepted`` or ``skipped``."""
+        self._check_writable()
+        self._journal.add_reviewed(box, annotator, model_version, state)
+
+    def reviewed(self, annotator: str | None = None) -> list[Reviewed]:
+        """Return the regions that were looked at, oldest first."""
+        found = self._journal.reviewed()
+        return [r for r in found if annotator is None or r.annotator == annotator]
+
+    def remove_reviewed(self, identifier: int) -> None:
+        """Take a note back."""
+        self._check_writable()
+        self._journal.remove_reviewed(identifier)
+
+    def add_rejected_click(
+        self,
+        point: Zyx,
+        class_id: int,
+        annotator: str,
+        model_version: str | None = None,
+    ) -> None:
+        """Note that a click found something that nobody wanted."""
+        self._check_writable()
+        self._journal.add_rejected_click(point, class_id, annotator, model_version)
+
+    def rejected_clicks(self) -> list[tuple[Zyx, int]]:
+        """Return point and class of the clicks that were rejected."""
+        return self._journal.rejected_clicks()
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise ReadOnlyError(
+                "The project is read-only, nothing can be labelled",
+                do="Close it elsewhere, or work on a copy.",
+            )
