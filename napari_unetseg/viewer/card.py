@@ -111,7 +111,15 @@ class _Header(QPushButton):
 
 
 class Fold(QWidget):
-    """Less common controls behind ``more ▾``."""
+    """Less common controls behind ``more ▾``.
+
+    Signals
+    -------
+    toggled
+        The controls are shown now, or hidden.
+    """
+
+    toggled = Signal(bool)
 
     def __init__(self, content: QWidget, tip: str, text: str = "more") -> None:
         super().__init__()
@@ -131,6 +139,7 @@ class Fold(QWidget):
     def toggle(self) -> None:
         """Show or hide the controls."""
         self._show(not self.is_open)
+        self.toggled.emit(self.is_open)
 
     def _show(self, is_open: bool) -> None:
         self.setVisible(is_open)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_unetseg.data.predictions import PredictionStore
 
 CORRECTIONS, PREVIEW = "corrections", "preview"
+PAST = "labels as they were"
 FAILED_BLOCKS = "failed blocks"
 MAP_LAYERS = {
     RATER_DISAGREEMENT: ("rater disagreement", "magma"),
@@ -53,6 +54,7 @@ ORDER = (
     OTHERS,
     FAILED_BLOCKS,
     CORRECTIONS,
+    PAST,
     PREVIEW,
 )
 

@@ -27,6 +27,7 @@ from napari_unetseg.viewer.controls import (
 )
 from napari_unetseg.viewer.edits import CLICK, MAX_BRUSH, NONE
 from napari_unetseg.viewer.panels.brush_options import BrushOptions
+from napari_unetseg.viewer.panels.history import HistoryList
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.style import SWATCH, Palette, hollow_swatch, swatch
 
@@ -96,7 +97,12 @@ class CorrectPanel(Panel):
         self.body.addWidget(self.classes)
         self.body.addLayout(row(self.thin, None, self.locked))
         self.body.addLayout(row(self.new_class, self.add))
-        self.body.addLayout(row(self.undo, self.redo, None, self.reviewed))
+        self.history = HistoryList(parts)
+        self.past = Fold(self.history, "All edits: go there, take back.", "history")
+        self.body.addLayout(row(self.undo, self.redo, None, self.past.button))
+        self.body.addWidget(self.past)
+        self.body.addLayout(row(self.reviewed, None))
+        self.past.toggled.connect(self.mark)
         self.connections.add(self.edits.changed, self.mark)
 
     def refresh(self) -> None:
@@ -109,11 +115,18 @@ class CorrectPanel(Panel):
         explain(self.undo, _UNDO, self.session.why_not("undo"))
         explain(self.redo, _REDO, self.session.why_not("redo"))
         explain(self.reviewed, _REVIEWED, self._why_not_reviewed())
+        if self.past.is_open:
+            self.history.refresh()
         refused = self.session.why_not("add_class")
         explain(self.new_class, _ADD, refused)
         named = "" if self.new_class.text().strip() else "Write its name first."
         explain(self.add, _ADD, refused or named)
         self.set_summary(self._summary())
+
+    def close_panel(self) -> None:
+        """Let go of session and layers."""
+        super().close_panel()
+        self.history.close_list()
 
     def set_palette(self, palette: Palette) -> None:
         """Draw the swatch of the background anew."""
