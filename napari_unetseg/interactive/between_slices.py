@@ -81,10 +81,13 @@ def interpolate_slices(
     pixel = tuple(np.delete(np.asarray(voxel_size, float), axis))
     filled = np.zeros(slices.shape, bool)
     for first, last in pairwise(labelled):
+        if last - first == 1:
+            continue
         for ours, theirs in _partners(slices[first], slices[last], pixel):
-            for number in range(first + 1, last):
-                share = (number - first) / (last - first)
-                filled[number] |= _between(ours, theirs, share, pixel)
+            part = _hull(ours, theirs)
+            shapes = _shapes_between(ours[part], theirs[part], last - first, pixel)
+            for number, inside in enumerate(shapes, start=first + 1):
+                filled[number][part] |= inside
     mask = np.moveaxis(filled, 0, axis) & (said == unset)
     return Edit.of(tight.shifted(box.start), mask, class_id)
 
@@ -179,17 +182,26 @@ def _nearest_pairs(
             yield int(left_ours[i]), int(left_theirs[j])
 
 
-def _between(
-    ours: np.ndarray, theirs: np.ndarray, share: float, pixel: tuple[float, ...]
-) -> np.ndarray:
-    """Return the shape at a share of the way from one shape to another, bool yx."""
-    if not (ours & theirs).any():
-        path = _centre(theirs) - _centre(ours)
-        ours = _moved(ours, share * path)
-        theirs = _moved(theirs, (share - 1) * path)
-    mixed = (1 - share) * _signed(ours, pixel) + share * _signed(theirs, pixel)
-    shape: np.ndarray = mixed > 0
-    return shape
+def _shapes_between(
+    ours: np.ndarray, theirs: np.ndarray, n_steps: int, pixel: tuple[float, ...]
+) -> Iterator[np.ndarray]:
+    """Yield the shapes on the way from one to another, n_steps − 1, bool yx."""
+    if (ours & theirs).any():
+        here, there = _signed(ours, pixel), _signed(theirs, pixel)
+        for step in range(1, n_steps):
+            yield (n_steps - step) * here + step * there > 0
+        return
+    path = _centre(theirs) - _centre(ours)
+    for step in range(1, n_steps):
+        here = _signed(_moved(ours, step / n_steps * path), pixel)
+        there = _signed(_moved(theirs, (step / n_steps - 1) * path), pixel)
+        yield (n_steps - step) * here + step * there > 0
+
+
+def _hull(ours: np.ndarray, theirs: np.ndarray) -> tuple[slice, slice]:
+    """Return the smallest rectangle that holds both shapes: nothing leaves it."""
+    both = ndimage.find_objects((ours | theirs).view(np.uint8))[0]
+    return both[0], both[1]
 
 
 def _signed(mask: np.ndarray, pixel: tuple[float, ...]) -> np.ndarray:
