@@ -13,6 +13,7 @@ Each leaf also inherits the builtin that a caller would expect, so that
     ├── LabelsError (ValueError)            labels that are no integers, wrong shape
     │   └── DamagedOverlayError             a chunk that cannot be decoded
     ├── NothingHereError (ValueError)       no object at the click
+    ├── EditError (ValueError)              objects that cannot be changed as asked
     ├── ProjectError (ValueError)
     │   ├── ProjectNotFoundError (FileNotFoundError)
     │   ├── NewerProjectError               written by a later version
@@ -123,7 +124,11 @@ class DamagedOverlayError(LabelsError):
 
 
 class NothingHereError(UnetsegError, ValueError):
-    """The prediction knows no object at the click."""
+    """There is no object at the click."""
+
+
+class EditError(UnetsegError, ValueError):
+    """The objects cannot be changed as asked."""
 
 
 class ProjectError(UnetsegError, ValueError):

@@ -91,6 +91,10 @@ class Box:
         """Return the box as seen from the corner of ``origin``."""
         return self.shifted(zyx(-a for a in origin.start))
 
+    def local(self, point: Sequence[int]) -> Zyx:
+        """Return a voxel as seen from the corner of the box."""
+        return zyx(p - a for p, a in zip(point, self.start, strict=True))
+
     def grown(self, margin: int | Sequence[int]) -> Box:
         """Return the box with ``margin`` more voxels on every side."""
         margins = (margin,) * 3 if isinstance(margin, int) else zyx(margin)

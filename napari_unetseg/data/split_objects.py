@@ -15,6 +15,7 @@ dynamics of peaks (Grimaud, 1992).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,8 @@ _SMOOTH = 1.0  # voxels: a rough border makes many small peaks
 MARGIN: Zyx = (32, 32, 32)
 """How much of its neighbours a tile sees: larger objects may be cut differently."""
 
-_TOUCHING = np.ones((3, 3, 3), bool)
+TOUCHING = np.ones((3, 3, 3), bool)
+"""Voxels touch if they share a face, an edge or a corner."""
 
 
 @dataclass(frozen=True)
@@ -58,32 +60,40 @@ class Splitting:
         n_objects = 0
         for number in np.unique(classes[classes > 0]):
             mask = classes == number
-            distance = self._distance(mask)
-            basins = _basins(distance, mask)
+            distance = smooth_distance(mask, self.voxel_size)
+            basins = basins_of(distance, mask)
             joined, n_found = _joined(basins, distance, self.neck)
             ids[mask] = joined[basins[mask]] + n_objects
             n_objects += n_found
         return ids, n_objects
 
-    def _distance(self, mask: np.ndarray) -> np.ndarray:
-        """Return the smoothed distance to the border, 0 outside.
 
-        What lies beyond the tile is taken for more of the same, not for a border.
-        """
-        shortest = min(self.voxel_size)
-        size = [v / shortest for v in self.voxel_size]
-        if mask.all():
-            return np.ones(mask.shape, np.float32)
-        distance = ndimage.distance_transform_edt(mask, sampling=size)
-        sigma = [_SMOOTH / s for s in size]
-        smooth = ndimage.gaussian_filter(distance.astype(np.float32), sigma)
-        return np.where(mask, np.maximum(smooth, 1e-6), 0)
+def smooth_distance(mask: np.ndarray, voxel_size: Sequence[float]) -> np.ndarray:
+    """Return the smoothed distance to the border in finest voxels, 0 outside.
+
+    What lies beyond the array is taken for more of the same, not for a border.
+
+    Parameters
+    ----------
+    mask
+        Voxels of one or several objects, bool zyx.
+    voxel_size
+        zyx, in any unit.
+    """
+    shortest = min(voxel_size)
+    size = [v / shortest for v in voxel_size]
+    if mask.all():
+        return np.ones(mask.shape, np.float32)
+    distance = ndimage.distance_transform_edt(mask, sampling=size)
+    sigma = [_SMOOTH / s for s in size]
+    smooth = ndimage.gaussian_filter(distance.astype(np.float32), sigma)
+    return np.where(mask, np.maximum(smooth, 1e-6), 0)
 
 
-def _basins(distance: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def basins_of(distance: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return a basin, 1, 2, …, for each peak of the distance; 0 outside."""
     highest = ndimage.maximum_filter(distance, size=3)
-    peaks, _ = ndimage.label(mask & (distance == highest), _TOUCHING)
+    peaks, _ = ndimage.label(mask & (distance == highest), TOUCHING)
     basins: np.ndarray = watershed(-distance, peaks, mask=mask, connectivity=3)
     return basins
 
@@ -102,7 +112,7 @@ def _joined(
             basin = int(parent[basin])
         return basin
 
-    for one, other, width in _necks(basins, distance):
+    for one, other, width in necks_between(basins, distance):
         a, b = root(one), root(other)
         if a != b and width >= neck * min(peak[a], peak[b]):
             low, high = sorted((a, b))
@@ -113,7 +123,9 @@ def _joined(
     return number.astype(np.int32), len(kept) - 1
 
 
-def _necks(basins: np.ndarray, distance: np.ndarray) -> list[tuple[int, int, float]]:
+def necks_between(
+    basins: np.ndarray, distance: np.ndarray
+) -> list[tuple[int, int, float]]:
     """Return pairs of basins that touch, and the width of the neck, widest first."""
     keys, widths = [], []
     n = np.int64(basins.max(initial=0)) + 1

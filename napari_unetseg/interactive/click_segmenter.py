@@ -2,13 +2,8 @@
 
 The threshold is half the probability at the click (half maximum), so that objects the
 network is only half sure of are found whole. The box that is looked at grows on the
-sides that the object touches, so the cost follows the object and not the volume::
-
-    ┌────────┐          ┌────────────┐
-    │    ┌───┼─         │    ┌────┐  │
-    │ ×  │obj│    ──▶   │ ×  │obj │  │
-    │    └───┼─         │    └────┘  │
-    └────────┘          └────────────┘
+sides that the object touches (:mod:`napari_unetseg.interactive.growing`), so the cost
+follows the object and not the volume.
 """
 
 from __future__ import annotations
@@ -24,7 +19,8 @@ from skimage.segmentation import watershed
 
 from napari_unetseg.config import Config
 from napari_unetseg.errors import NothingHereError
-from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.interactive.growing import bounds, goes_on, grown_where_touched
 from napari_unetseg.interactive.prompts import Click
 
 ReadProbability = Callable[[Box], np.ndarray]
@@ -131,7 +127,7 @@ def segment_click(
         probability = read_probability(around)[class_id - 1]
         threshold = _half_maximum(probability, positive, around, config)
         result = _flood(probability, around, clicks, class_id, threshold, shape)
-        larger = _larger(around, result.box, shape, config)
+        larger = grown_where_touched(around, result.box, shape, config.growth)
         if not result.is_cut or larger.n_voxels > config.max_voxels:
             break
         around = larger
@@ -191,7 +187,7 @@ def _flood(
     shape: Zyx,
 ) -> ClickResult:
     """Return what is connected with the positive clicks above a threshold."""
-    seeds = [(_at(c.point, around), c.positive) for c in clicks
+    seeds = [(around.local(c.point), c.positive) for c in clicks
              if around.holds(c.point)]  # fmt: skip
     components, _ = ndimage.label(probability >= math.ceil(255 * threshold))
     numbers = {_component(components, probability, p) for p, good in seeds if good}
@@ -202,7 +198,7 @@ def _flood(
     for point in positive:  # a clicked voxel is the person's word
         region[point] = True
     tight = _bounds(region)
-    inside = [(_at(p, tight), good) for p, good in seeds if tight.holds(p)]
+    inside = [(tight.local(p), good) for p, good in seeds if tight.holds(p)]
     mask = _filled(region[tight.slices], [p for p, good in inside if not good])
     if any(mask[p] for p, good in inside if not good):
         mask = _cut(mask, probability[tight.slices], inside)
@@ -215,7 +211,7 @@ def _flood(
         class_id=class_id,
         threshold=threshold,
         n_voxels=int(mask.sum()),
-        is_cut=any(side for pair in _touched(around, box, shape) for side in pair),
+        is_cut=goes_on(around, box, shape),
         probability=probability,
         around=around,
         shape=shape,
@@ -273,40 +269,10 @@ def _near(probability: np.ndarray, point: Zyx, around: Box) -> np.ndarray:
     return probability[near.slices]
 
 
-def _touched(around: Box, found: Box, shape: Zyx) -> list[tuple[bool, bool]]:
-    """Return per axis which sides the object touches that are not the volume's."""
-    return [
-        (f == a and a > 0, g == b and b < n)
-        for f, g, a, b, n in zip(
-            found.start, found.stop, around.start, around.stop, shape, strict=True
-        )
-    ]
-
-
-def _larger(around: Box, found: Box, shape: Zyx, config: ClickConfig) -> Box:
-    """Move the touched sides of the box out."""
-    touched = _touched(around, found, shape)
-    steps = [math.ceil(n * config.growth) for n in around.shape]
-    start = zyx(
-        a - step * low
-        for a, step, (low, _) in zip(around.start, steps, touched, strict=True)
-    )
-    stop = zyx(
-        b + step * high
-        for b, step, (_, high) in zip(around.stop, steps, touched, strict=True)
-    )
-    return Box(start, stop).clipped(shape)
-
-
-def _at(point: Zyx, origin: Box) -> Zyx:
-    """Return a voxel as seen from the corner of a box."""
-    return zyx(p - a for p, a in zip(point, origin.start, strict=True))
-
-
 def _bounds(region: np.ndarray) -> Box:
-    found = ndimage.find_objects(region.view(np.uint8), max_label=1)[0]
+    found = bounds(region)
     if found is None:
         raise NothingHereError(
             "The clicks leave nothing of the object", do="Begin with a new click."
         )
-    return Box.from_slices(found)
+    return found

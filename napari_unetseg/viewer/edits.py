@@ -11,6 +11,7 @@ from napari_unetseg.viewer.brush import Brush
 from napari_unetseg.viewer.click_tool import ClickTool
 from napari_unetseg.viewer.editable import EditableLabels
 from napari_unetseg.viewer.layers import SessionLayers
+from napari_unetseg.viewer.object_tool import OBJECT_TOOLS, SPLIT, ObjectTool
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 NONE, CLICK = "none", "click"
 MODES = {"brush": "paint", "eraser": "erase", "fill": "fill", "polygon": "polygon"}
-TOOLS = (*MODES, CLICK, NONE)
+TOOLS = (*MODES, CLICK, *OBJECT_TOOLS, NONE)
 _TOOL_OF_MODE = {mode: tool for tool, mode in MODES.items()}
 MAX_BRUSH = 200
 
@@ -49,6 +50,8 @@ class EditTools:
         self.click_tool = ClickTool(
             viewer, session, layers, lambda: self._tool == CLICK
         )
+        self.object_tool = ObjectTool(viewer, session, layers, lambda: self._tool)
+        self.object_tool.changed.connect(self.changed)
         layers.changed.connect(self._on_layers)
         layers.edit_reason_changed.connect(self._on_reason)
         session.class_changed.connect(self._on_class)
@@ -56,7 +59,7 @@ class EditTools:
 
     @property
     def tool(self) -> str:
-        """The tool: brush, eraser, fill, polygon, click or none."""
+        """The tool: one of ``TOOLS``."""
         return self._tool
 
     @property
@@ -74,6 +77,8 @@ class EditTools:
         """
         if name not in TOOLS:
             raise ValueError(f"No tool is called {name!r}: choose one of {TOOLS}.")
+        if name != self._tool:
+            self.object_tool.forget()
         self._tool = name
         if self._layer is not None and name != NONE:
             self._viewer.layers.selection.active = self._layer
@@ -103,6 +108,7 @@ class EditTools:
     def close(self) -> None:
         """Let go of session and layer."""
         self.click_tool.close()
+        self.object_tool.close()
         self._layers.changed.disconnect(self._on_layers)
         self._layers.edit_reason_changed.disconnect(self._on_reason)
         self._session.class_changed.disconnect(self._on_class)
@@ -140,6 +146,8 @@ class EditTools:
         self._following = True
         try:
             self._layer.mode = mode
+            if mode == "pan_zoom":  # a line across an object does not move the camera
+                self._layer.mouse_pan = self._tool != SPLIT
         finally:
             self._following = False
 

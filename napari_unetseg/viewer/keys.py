@@ -19,6 +19,7 @@ from napari.layers import Labels
 
 from napari_unetseg.viewer.editable import EditableLabels
 from napari_unetseg.viewer.keys_dialog import KeysDialog
+from napari_unetseg.viewer.panels.correct import CorrectPanel
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -65,8 +66,19 @@ KEYS = (
     KeyRow("E", "eraser: what is erased counts as background", "eraser"),
     KeyRow("F", "fill", "fill"),
     KeyRow("C", "click tool: click finds, Shift+click cuts away", "click"),
-    KeyRow("Enter", "take the object that the click found", "accept_preview"),
-    KeyRow("Escape", "leave the object that the click found", "drop_preview"),
+    KeyRow("M", "merge: click two objects", "merge"),
+    KeyRow("S", "split: click on each part, or draw a line across", "split"),
+    KeyRow("I", "interpolate between labelled slices", "interpolate"),
+    KeyRow(
+        "Enter",
+        "take the object that the click found; cut at the marks",
+        "accept_preview",
+    ),
+    KeyRow(
+        "Escape",
+        "leave the object that the click found; forget the marks",
+        "drop_preview",
+    ),
     KeyRow("[", "smaller brush, or smaller object after a click", "smaller"),
     KeyRow("]", "larger brush, or larger object after a click", "larger"),
     KeyRow("1…9", "class to paint", "choose_class"),
@@ -127,17 +139,33 @@ class KeyActions:
         """Choose the click tool."""
         self._edits.set_tool("click")
 
+    def merge(self) -> None:
+        """Choose the tool that merges objects."""
+        self._edits.set_tool("merge")
+
+    def split(self) -> None:
+        """Choose the tool that splits an object."""
+        self._edits.set_tool("split")
+
+    def interpolate(self) -> None:
+        """Fill the slices between labelled ones."""
+        panel = self._window.panels["correct"]
+        if isinstance(panel, CorrectPanel) and not self._session.why_not("edit"):
+            panel.objects.act_on_slices("interpolate")
+
     def accept_preview(self) -> bool:
-        """Take the previewed object."""
+        """Take the previewed object, or cut at the marks."""
         if not self._click_tool.has_preview:
-            return False
+            return self._edits.object_tool.finish()
         self._click_tool.accept()
         return True
 
     def drop_preview(self) -> bool:
-        """Leave the previewed object."""
+        """Leave the previewed object, or forget the marks."""
         if not self._click_tool.has_preview:
-            return False
+            was_waiting = self._edits.object_tool.is_waiting
+            self._edits.object_tool.forget()
+            return was_waiting
         self._click_tool.drop()
         return True
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 CORRECTIONS, PREVIEW = "corrections", "preview"
 PAST = "labels as they were"
+CHOSEN, MARKS = "chosen object", "marks"
 FAILED_BLOCKS = "failed blocks"
 MAP_LAYERS = {
     RATER_DISAGREEMENT: ("rater disagreement", "magma"),
@@ -55,7 +56,9 @@ ORDER = (
     FAILED_BLOCKS,
     CORRECTIONS,
     PAST,
+    CHOSEN,
     PREVIEW,
+    MARKS,
 )
 
 

@@ -25,9 +25,10 @@ from napari_unetseg.viewer.controls import (
     row,
     set_hint,
 )
-from napari_unetseg.viewer.edits import CLICK, MAX_BRUSH, NONE
+from napari_unetseg.viewer.edits import CLICK, MAX_BRUSH, MODES, NONE
 from napari_unetseg.viewer.panels.brush_options import BrushOptions
 from napari_unetseg.viewer.panels.history import HistoryList
+from napari_unetseg.viewer.panels.object_tools import ObjectTools
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.style import SWATCH, Palette, hollow_swatch, swatch
 
@@ -93,6 +94,12 @@ class CorrectPanel(Panel):
         self.body.addWidget(self._preview_row)
         self.body.addWidget(self._brush_row)
         self.body.addWidget(self.more)
+        self.objects = ObjectTools(parts)
+        self.object_fold = Fold(
+            self.objects, "Merge, split, fill, smooth, grow, interpolate.", "objects"
+        )
+        self.body.addLayout(row(None, self.object_fold.button))
+        self.body.addWidget(self.object_fold)
         self.body.addWidget(section("CLASSES"))
         self.body.addWidget(self.classes)
         self.body.addLayout(row(self.thin, None, self.locked))
@@ -115,6 +122,7 @@ class CorrectPanel(Panel):
         explain(self.undo, _UNDO, self.session.why_not("undo"))
         explain(self.redo, _REDO, self.session.why_not("redo"))
         explain(self.reviewed, _REVIEWED, self._why_not_reviewed())
+        self.objects.refresh()
         if self.past.is_open:
             self.history.refresh()
         refused = self.session.why_not("add_class")
@@ -187,8 +195,9 @@ class CorrectPanel(Panel):
                 reason = self.session.why_not("click")
             explain(self.tools.button(tool), tip, reason)
         self.tools.choose(self.edits.tool)
-        chosen = self.edits.tool not in (NONE, CLICK)
-        set_hint(self._hint, self.edits.reason if chosen or refused else "")
+        chosen = self.edits.tool in MODES
+        reason = self.edits.reason if chosen or refused else ""
+        set_hint(self._hint, reason or self.edits.object_tool.hint)
 
     def _show_brush(self, refused: str) -> None:
         size = self.edits.brush.size
