@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Layer
 from psygnal import Signal, SignalInstance
 from qtpy.QtCore import QTimer
@@ -23,6 +22,7 @@ from qtpy.QtCore import QTimer
 from napari_unetseg.app.status import Notice
 from napari_unetseg.events import BlocksPlanned, BlockState
 from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.canvas_place import CanvasPlace
 from napari_unetseg.viewer.class_colormap import class_colormap
 from napari_unetseg.viewer.edit_window import CLOSED
 from napari_unetseg.viewer.editable import EditableLabels
@@ -33,7 +33,6 @@ from napari_unetseg.viewer.project_layers import (
     ProjectLayers,
     rank,
 )
-from napari_unetseg.viewer.visible_box import DEPTH, visible_box
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -49,7 +48,7 @@ FILLS_IN = (
 _REFRESH_MS, _STEP_MS = 500, 20
 
 
-class SessionLayers:
+class SessionLayers(CanvasPlace):
     """What the viewer shows of the open project.
 
     Signals
@@ -64,9 +63,9 @@ class SessionLayers:
     edit_reason_changed = Signal(str)
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
-        self._viewer, self._session = viewer, session
+        super().__init__(viewer)
+        self._session = session
         self._layers: dict[str, Layer] = {}
-        self._opened: ProjectLayers | None = None
         self._store: PredictionStore | None = None
         self._changed: tuple[Box, ...] | None = ()  # None for all
         self._timer = QTimer()
@@ -107,28 +106,6 @@ class SessionLayers:
         """Return one of our layers, None if it is not there."""
         return self._layers.get(name)
 
-    def visible_box(self, depth: int = DEPTH) -> Box | None:
-        """Return what the canvas shows, ``depth`` slices to either side."""
-        if self._opened is None:
-            return None
-        return visible_box(
-            self._viewer,
-            self._opened.project.volume.shape,
-            self._opened.project.volume.voxel_size,
-            origin=self._opened.place["translate"],
-            depth=depth,
-        )
-
-    def voxel_at(self, position: Any) -> tuple[int, int, int] | None:
-        """Return the voxel under a world position, None outside of the volume."""
-        if self._opened is None:
-            return None
-        place = self._opened.place
-        point = np.asarray(position[-3:], dtype=float) - place["translate"]
-        z, y, x = (int(v) for v in np.rint(point / place["scale"]))
-        inside = Box.whole(self._opened.project.volume.shape).holds((z, y, x))
-        return (z, y, x) if inside else None
-
     def put(self, layer: Layer) -> None:
         """Show a layer at its place in the order; the selection stays as it is."""
         own = rank(layer.name)
@@ -148,31 +125,6 @@ class SessionLayers:
         layer = self._layers.pop(name, None)
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
-
-    def place(self, box: Box) -> dict[str, Any]:
-        """Return scale, translate and units of a layer that covers a box."""
-        if self._opened is None:
-            return {}
-        place = dict(self._opened.place)
-        corner = np.asarray(box.start) * place["scale"] + place["translate"]
-        return {**place, "translate": tuple(corner)}
-
-    def go_to(self, box: Box) -> None:
-        """Move the view to a box: its middle slice, and a zoom that shows it."""
-        if self._opened is None:
-            return
-        scale = np.asarray(self._opened.place["scale"])
-        centre = np.asarray(box.centre) * scale + self._opened.place["translate"]
-        first = self._viewer.dims.ndim - 3
-        for axis in range(3):
-            self._viewer.dims.set_point(axis + first, centre[axis])
-        camera, displayed = self._viewer.scene.camera, self._viewer.dims.displayed
-        shown = [axis - first for axis in displayed if axis >= first]
-        camera.center = (*camera.center[: 3 - len(shown)], *centre[shown])
-        sides = (np.asarray(box.shape) * scale)[shown][-2:]
-        share = float(max(sides * camera.zoom / self._viewer.canvas.size))
-        if not 0.15 < share < 0.9:
-            camera.zoom *= 0.5 / share
 
     def toggle_contours_only(self) -> None:
         """Show labels as outlines, or filled again."""

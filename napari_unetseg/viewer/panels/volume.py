@@ -25,6 +25,7 @@ from napari_unetseg.viewer.controls import (
 )
 from napari_unetseg.viewer.header import describe, shape_text, size_text, voxel_text
 from napari_unetseg.viewer.panels.panel import Panel, Parts
+from napari_unetseg.viewer.side_views import SideViews
 
 EMPTY = "Drop a volume here, or open the sample."
 FORMATS = "OME-Zarr, zarr, TIFF or NIfTI. It is never loaded whole."
@@ -65,7 +66,15 @@ class VolumePanel(Panel):
         self.body.addWidget(self._hint)
         self.body.addWidget(self._formats)
         self.body.addLayout(row(self.open_folder, self.open_file, None))
-        self.body.addLayout(row(self.open_sample, None, self.more.button))
+        self.side_views = SideViews(parts)
+        self.side_fold = Fold(
+            self.side_views, "The other two planes, small; they follow.", "side views"
+        )
+        self.side_fold.toggled.connect(self.side_views.follow)
+        self.body.addLayout(
+            row(self.open_sample, None, self.side_fold.button, self.more.button)
+        )
+        self.body.addWidget(self.side_fold)
         self.body.addWidget(self.more)
         self.connections.add(self.session.classes_wanted, self._ask_classes)
         self.set_open(True)
@@ -81,9 +90,15 @@ class VolumePanel(Panel):
             self._facts.show_project(project)
         set_hint(self._hint, EMPTY if project is None else "")
         set_hint(self._formats, FORMATS if project is None else "")
-        self.more.button.setVisible(project is not None)
-        if project is None and self.more.is_open:
-            self.more.toggle()
+        for fold in (self.more, self.side_fold):
+            fold.button.setVisible(project is not None)
+            if project is None and fold.is_open:
+                fold.toggle()
+
+    def close_panel(self) -> None:
+        """Let go of session and viewer."""
+        super().close_panel()
+        self.side_views.close_views()
 
     def _ask_classes(self, uri: str) -> None:
         self.question.ask(uri)
