@@ -42,7 +42,7 @@ from napari_unetseg.interactive.objects import (
     whole_object_at,
 )
 
-_LEAST_PROBABILITY = 0.05  # what was painted against the prediction is no barrier
+_PAINTED = 0.3  # what is less probable is the person's word, and no barrier
 _KNIFE = 1e-3  # what is left of the strength of a voxel that the knife went through
 
 
@@ -173,7 +173,7 @@ def _strength(
     strength = distance[found.box.relative_to(around).slices]
     probability = probability_of(read_probability, found.box, found.class_id)
     if probability is not None:
-        strength = strength * np.maximum(probability, _LEAST_PROBABILITY)
+        strength = strength * np.where(probability < _PAINTED, 1, probability)
     return strength
 
 
@@ -213,6 +213,8 @@ def _parts_at(
         if len(sharing) > 1:
             region = roots[basins] == basin
             parts[region] = sharing[_nearest(region, places[sharing], voxel_size)] + 1
+    if (parts[mask] > 0).all():
+        return parts
     # Basins that touch the others at corners only have no neck.
     whole: np.ndarray = watershed(-strength, parts, mask=mask, connectivity=3)
     return whole
