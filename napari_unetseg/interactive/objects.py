@@ -253,5 +253,13 @@ def touched_by(mask: np.ndarray) -> np.ndarray:
 
 
 def margin_of(distance: float, voxel_size: VoxelSize) -> Zyx:
-    """Return how many voxels a physical distance reaches at most, zyx."""
+    """Return how many voxels hold a physical distance and one more, zyx.
+
+    Raises
+    ------
+    EditError
+        If it is no length.
+    """
+    if not 0 <= distance < np.inf:
+        raise EditError("This is no length", got=distance, expected="0 or more")
     return zyx(int(np.ceil(distance / v)) + 1 for v in voxel_size)

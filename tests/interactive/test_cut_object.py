@@ -239,6 +239,14 @@ def test_a_line_across_two_prongs_cuts_both(painted: Painted) -> None:
     assert painted.n_objects() == 3
 
 
+def test_the_object_that_most_of_the_line_lies_in_is_cut(painted: Painted) -> None:
+    painted.add(Box((10, 4, 20), (14, 8, 30)))
+    painted.add(Box((10, 12, 20), (14, 28, 30)), 2)
+    painted.add(Box((10, 32, 20), (14, 34, 30)))
+    cut(painted, [(12, 2, 25), (12, 40, 25)])
+    assert (painted.n_objects(1), painted.n_objects(2)) == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("line", "error", "words"),
     [
