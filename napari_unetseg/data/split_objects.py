@@ -90,6 +90,31 @@ def smooth_distance(mask: np.ndarray, voxel_size: Sequence[float]) -> np.ndarray
     return np.where(mask, np.maximum(smooth, 1e-6), 0)
 
 
+class Groups:
+    """Basins 1 to n, 0 for none, that are joined one by one (union and find)."""
+
+    def __init__(self, n: int) -> None:
+        self._parent = list(range(n + 1))
+
+    def root(self, basin: int) -> int:
+        """Return the basin that stands for all that this one is joined with."""
+        parent = self._parent
+        while parent[basin] != basin:
+            parent[basin] = parent[parent[basin]]
+            basin = parent[basin]
+        return basin
+
+    def join(self, one: int, other: int) -> int:
+        """Join what two roots stand for; return the lower one, which stays a root."""
+        low, high = sorted((one, other))
+        self._parent[high] = low
+        return low
+
+    def roots(self) -> np.ndarray:
+        """Return the root of each basin, from 0 on."""
+        return np.asarray([self.root(basin) for basin in range(len(self._parent))])
+
+
 def basins_of(distance: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return a basin, 1, 2, …, for each peak of the distance; 0 outside."""
     highest = ndimage.maximum_filter(distance, size=3)
@@ -104,21 +129,12 @@ def _joined(
     """Return the object of each basin (0 → 0), and how many objects there are."""
     n = int(basins.max(initial=0))
     peak = ndimage.maximum(distance, basins, np.arange(n + 1))
-    parent = np.arange(n + 1)
-
-    def root(basin: int) -> int:
-        while parent[basin] != basin:
-            parent[basin] = parent[parent[basin]]
-            basin = int(parent[basin])
-        return basin
-
+    groups = Groups(n)
     for one, other, width in necks_between(basins, distance):
-        a, b = root(one), root(other)
+        a, b = groups.root(one), groups.root(other)
         if a != b and width >= neck * min(peak[a], peak[b]):
-            low, high = sorted((a, b))
-            parent[high] = low
-            peak[low] = max(peak[a], peak[b])
-    roots = np.asarray([root(basin) for basin in range(n + 1)])
+            peak[groups.join(a, b)] = max(peak[a], peak[b])
+    roots = groups.roots()
     kept, number = np.unique(roots, return_inverse=True)
     return number.astype(np.int32), len(kept) - 1
 

@@ -125,8 +125,8 @@ def copy_slice(
     """
     source, target = (_slice_of(box, axis, n) for n in (index, index + step))
     source, target = source.clipped(shape), target.clipped(shape)
-    if target.is_empty:
-        raise EditError("This is the last slice", do="Copy in the other direction.")
+    if source.is_empty or target.is_empty:
+        raise EditError("There is no next slice", do="Copy in the other direction.")
     here = read_said(source) == class_id
     if not here.any():
         raise NothingHereError(

@@ -21,12 +21,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from napari_unetseg.data.split_objects import (
-    TOUCHING,
-    basins_of,
-    necks_between,
-    smooth_distance,
-)
+from napari_unetseg.data.split_objects import TOUCHING, smooth_distance
 from napari_unetseg.data.tile_objects import ReadLabels
 from napari_unetseg.errors import EditError, NothingHereError
 from napari_unetseg.geometry import Box, Zyx, zyx
@@ -41,8 +36,9 @@ from napari_unetseg.interactive.objects import (
     probability_of,
     whole_object_at,
 )
+from napari_unetseg.interactive.weakest_neck import parts_at
 
-_LEAST_PROBABILITY = 0.05  # what was painted against the prediction is no barrier
+_PAINTED = 0.3  # what is less probable is the person's word, and no barrier
 _KNIFE = 1e-3  # what is left of the strength of a voxel that the knife went through
 
 
@@ -91,7 +87,7 @@ def split_at_points(
             do="Click farther from each other.",
         )
     strength = _strength(found, shape, voxel_size, read_probability)
-    parts = _parts_at(places, strength, found.mask, voxel_size)
+    parts = parts_at(places, strength, found.mask, voxel_size)
     protected = np.zeros(found.mask.shape, bool)
     protected[tuple(places.T)] = True
     return _cut(found, kept_apart(parts, protected))
@@ -173,63 +169,8 @@ def _strength(
     strength = distance[found.box.relative_to(around).slices]
     probability = probability_of(read_probability, found.box, found.class_id)
     if probability is not None:
-        strength = strength * np.maximum(probability, _LEAST_PROBABILITY)
+        strength = strength * np.where(probability < _PAINTED, 1, probability)
     return strength
-
-
-def _parts_at(
-    places: np.ndarray, strength: np.ndarray, mask: np.ndarray, voxel_size: VoxelSize
-) -> np.ndarray:
-    """Return the number of the place that each voxel belongs to, 1, 2, …; 0 outside.
-
-    Basins are joined across the strongest necks first, but never those of two places:
-    so it does not matter how near to the middle of its part a place is.
-    """
-    basins = basins_of(strength, mask)
-    n_basins = int(basins.max())
-    parent = np.arange(n_basins + 1)
-    taken = np.zeros(n_basins + 1, bool)
-    at_place = basins[tuple(places.T)]
-    taken[at_place] = True
-
-    def root(basin: int) -> int:
-        while parent[basin] != basin:
-            parent[basin] = parent[parent[basin]]
-            basin = int(parent[basin])
-        return basin
-
-    for one, other, _ in necks_between(basins, strength):
-        a, b = root(one), root(other)
-        if a != b and not (taken[a] and taken[b]):
-            parent[b] = a
-            taken[a] |= taken[b]
-    roots = np.asarray([root(basin) for basin in range(n_basins + 1)])
-    number_of = np.zeros(n_basins + 1, np.int32)
-    for number, basin in enumerate(roots[at_place], start=1):
-        number_of[basin] = number
-    parts = number_of[roots[basins]]
-    for basin in np.unique(roots[at_place]):
-        sharing = np.flatnonzero(roots[at_place] == basin)
-        if len(sharing) > 1:
-            region = roots[basins] == basin
-            parts[region] = sharing[_nearest(region, places[sharing], voxel_size)] + 1
-    # Basins that touch the others at corners only have no neck.
-    whole: np.ndarray = watershed(-strength, parts, mask=mask, connectivity=3)
-    return whole
-
-
-def _nearest(
-    region: np.ndarray, places: np.ndarray, voxel_size: VoxelSize
-) -> np.ndarray:
-    """Return which of the places is nearest to each voxel of a region, by index."""
-    voxels = np.argwhere(region) * np.asarray(voxel_size)
-    nearest = np.zeros(len(voxels), np.intp)
-    least = np.full(len(voxels), np.inf)
-    for index, place in enumerate(places * np.asarray(voxel_size)):
-        distance = ((voxels - place) ** 2).sum(axis=1)
-        closer = distance < least
-        nearest[closer], least[closer] = index, distance[closer]
-    return nearest
 
 
 def _went_through(pieces: Sequence[int], regions: Sequence[int]) -> bool:
@@ -249,7 +190,8 @@ def _opened(parts: np.ndarray, knife: np.ndarray) -> np.ndarray:
         np.where(beside, beside, none), 3, mode="constant", cval=none
     )
     left = np.where(lowest == highest, highest, 0)
-    return np.where(knife, left, parts)
+    opened: np.ndarray = np.where(knife, left, parts)
+    return opened
 
 
 def _numbered(pieces: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
@@ -262,15 +204,15 @@ def _numbered(pieces: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
 
 
 def _most_crossed(read_labels: ReadLabels, shape: Zyx, crossed: np.ndarray) -> Zyx:
-    """Return a voxel of the line in the class that most of it lies in."""
+    """Return the middle of the longest way that a line goes through one class."""
     inside = crossed[((crossed >= 0) & (crossed < shape)).all(axis=1)]
     if len(inside):
         box = Box(zyx(inside.min(axis=0)), zyx(inside.max(axis=0) + 1))
-        labels = read_labels(box)
-        here = labels[tuple((inside - box.start).T)]
-        counts = np.bincount(here, minlength=2)
-        counts[0] = 0
-        if counts.any():
-            of_class = inside[here == counts.argmax()]
-            return zyx(of_class[len(of_class) // 2])
+        labels = read_labels(box)[tuple((inside - box.start).T)]
+        turns = np.flatnonzero(np.diff(labels)) + 1
+        starts, stops = np.r_[0, turns], np.r_[turns, len(labels)]
+        lengths = np.where(labels[starts] > 0, stops - starts, 0)
+        longest = lengths.argmax()
+        if lengths[longest]:
+            return zyx(inside[(starts[longest] + stops[longest]) // 2])
     raise NothingHereError("The line runs through no object", do="Draw it across one.")

@@ -35,9 +35,9 @@ from napari_unetseg.interactive.objects import (
 
 _RADIUS = 1.5  # of a bridge, in finest voxels: what is so near to the way touches it
 _LEAST_COST = 0.05  # of a sure voxel: the way stays short
-_DETOUR = 0.5  # the way may leave the straight line by this share of its length
+_DETOURS = (0.5, 0.2, 0.0)  # how far the way may leave the gap, by its length
 _ROOM = 4  # voxels: at least so much room for a detour
-_ALIKE = 1.1  # gaps that differ by less are as narrow
+_ALIKE = 0.5  # finest voxels: gaps that differ by less are as narrow
 _STRAIGHT = 1e-3  # cost of a voxel off the straight line: of ways alike the middle one
 _MOST_VOXELS = 2**22
 
@@ -97,9 +97,7 @@ def _bridge(
 ) -> tuple[Box, np.ndarray]:
     """Return the voxels of a bridge in a box; none if the objects touch."""
     ends, width = _gap(one, other, voxel_size)
-    room = margin_of(_DETOUR * width, voxel_size)
-    hull = Box(zyx(ends.min(axis=0)), zyx(ends.max(axis=0) + 1))
-    box = hull.grown(room).grown(_ROOM).clipped(shape)
+    box = _around_gap(ends, width, voxel_size).clipped(shape)
     ours, theirs = one.inside(box), other.inside(box)
     if (touched_by(ours) & theirs).any():
         return box, np.zeros(box.shape, bool)
@@ -130,10 +128,20 @@ def _gap(
     ours, theirs = (_border(found) for found in (one, other))
     gaps, nearest = KDTree(theirs * voxel_size).query(ours * voxel_size)
     width = float(gaps.min())
-    narrow = np.flatnonzero(gaps <= width * _ALIKE)
+    narrow = np.flatnonzero(gaps <= width + _ALIKE * min(voxel_size))
     off_middle = ((ours[narrow] - ours[narrow].mean(axis=0)) * voxel_size) ** 2
     here = narrow[off_middle.sum(axis=1).argmin()]
     return np.array([ours[here], theirs[nearest[here]]]), width
+
+
+def _around_gap(ends: np.ndarray, width: float, voxel_size: VoxelSize) -> Box:
+    """Return a box around a gap with room for a detour, with less for a wide gap."""
+    hull = Box(zyx(ends.min(axis=0)), zyx(ends.max(axis=0) + 1))
+    for share in _DETOURS:
+        box = hull.grown(margin_of(share * width, voxel_size)).grown(_ROOM)
+        if box.n_voxels <= _MOST_VOXELS:
+            break
+    return box
 
 
 def _off_line(box: Box, ends: np.ndarray, voxel_size: VoxelSize) -> np.ndarray:

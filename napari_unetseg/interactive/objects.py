@@ -147,11 +147,21 @@ def object_at(
         tight = Box.from_slices(ndimage.find_objects(pieces, number)[number - 1])
         found = tight.shifted(around.start)
         is_cut = goes_on(around, found, shape)
-        larger = grown_where_touched(around, found, shape, config.growth)
+        larger = _larger(around, found, shape, config)
         if not is_cut or larger.n_voxels > config.max_voxels:
             mask = pieces[tight.slices] == number
             return LabelledObject(found, mask, class_id, is_cut)
         around = larger
+
+
+def _larger(around: Box, found: Box, shape: Zyx, config: ObjectConfig) -> Box:
+    """Return the next box: one without room to spare if that would be too large."""
+    close = found.grown(1).intersection(around)
+    for box, share in ((around, 1.0), (close, 1.0), (close, 0.25)):
+        larger = grown_where_touched(box, found, shape, share * config.growth)
+        if larger.n_voxels <= config.max_voxels:
+            break
+    return larger
 
 
 def whole_object_at(
@@ -243,5 +253,13 @@ def touched_by(mask: np.ndarray) -> np.ndarray:
 
 
 def margin_of(distance: float, voxel_size: VoxelSize) -> Zyx:
-    """Return how many voxels a physical distance reaches at most, zyx."""
+    """Return how many voxels hold a physical distance and one more, zyx.
+
+    Raises
+    ------
+    EditError
+        If it is no length.
+    """
+    if not 0 <= distance < np.inf:
+        raise EditError("This is no length", got=distance, expected="0 or more")
     return zyx(int(np.ceil(distance / v)) + 1 for v in voxel_size)

@@ -79,6 +79,7 @@ def smooth(
     sigma: float,
     *,
     voxel_size: VoxelSize,
+    config: ObjectConfig | None = None,
 ) -> Edit | None:
     """Return what smooths the border of an object, at about its old volume.
 
@@ -89,8 +90,14 @@ def smooth(
     ----------
     sigma
         Of the Gaussian, in the unit of the voxel size.
+
+    Raises
+    ------
+    EditError
+        If it is no length, or reaches too far.
     """
     box = found.box.grown(margin_of(_REACH * sigma, voxel_size)).clipped(shape)
+    check_region(box, config or ObjectConfig())
     mask = found.inside(box)
     blurred = ndimage.gaussian_filter(
         mask.astype(np.float32), [sigma / v for v in voxel_size], mode="nearest"
@@ -112,12 +119,19 @@ def grow(
     distance: float,
     *,
     voxel_size: VoxelSize,
+    config: ObjectConfig | None = None,
 ) -> Edit | None:
     """Return what grows an object by a distance in the unit of the voxel size.
 
     None if that is less than a voxel, or there is no room.
+
+    Raises
+    ------
+    EditError
+        If it is no length, or reaches too far.
     """
     box = found.box.grown(margin_of(distance, voxel_size)).clipped(shape)
+    check_region(box, config or ObjectConfig())
     mask = found.inside(box)
     from_it = ndimage.distance_transform_edt(~mask, sampling=voxel_size)
     near = (from_it > 0) & (from_it <= distance * _EXACT)

@@ -18,7 +18,6 @@ from napari_unetseg.data.corrections import CorrectionStore, Stroke
 from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.data.predictions import BlockPrediction, PredictionStore
 from napari_unetseg.geometry import Block, Box, Zyx
-from napari_unetseg.interactive.objects import object_at
 from tests.helpers.painted import ball
 
 SHAPE = (40, 160, 160)
@@ -266,20 +265,68 @@ def test_without_a_project_a_verb_says_so() -> None:
     assert {notice.text for notice in heard} == {"Open a volume or a project first."}
 
 
-def test_what_is_read_stays_near_the_object_in_a_huge_volume(tmp_path: Path) -> None:
-    shape: Zyx = (100_000, 100_000, 100_000)
-    centre = (50_000, 50_000, 50_010)
-    store = CorrectionStore.open(tmp_path, shape=shape, voxel_size=(1, 1, 1))
-    box = Box.around(centre, (20, 20, 300))
-    store.commit(box, np.ones(box.shape, bool), 1, annotator="Ana", tool="brush")
+HUGE: Zyx = (50_000, 100_000, 100_000)
+HERE, BESIDE = (25_000, 50_000, 50_000), (25_000, 50_000, 50_060)
+
+
+@pytest.fixture(scope="module")
+def huge_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project on an empty volume of half a petavoxel, in which two bars are."""
+    folder = tmp_path_factory.mktemp("huge")
+    create_image(
+        folder / "image.zarr", shape=HUGE, dtype="uint8", chunk=(64, 128, 128),
+        voxel_size=(1, 1, 1), n_levels=1,
+    )  # fmt: skip
+    project = Project.create(
+        folder / "huge.unetseg", folder / "image.zarr", class_names=("cell", "fibre")
+    )
+    for centre in (HERE, BESIDE):
+        bar = Box.around(centre, (200, 20, 20))
+        project.corrections.commit(
+            bar, np.ones(bar.shape, bool), 1, annotator="Ana", tool="brush"
+        )
+    project.close()
+    return project.folder
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda s: s.merge_objects(HERE, BESIDE),
+        lambda s: s.split_object([HERE, (25_090, 50_000, 50_000)]),
+        lambda s: s.split_along([(25_000, 49_980, 50_000), (25_000, 50_020, 50_000)]),
+        lambda s: s.delete_object(HERE),
+        lambda s: s.smooth_object(HERE),
+        lambda s: s.grow_object(HERE, 5.0),
+        lambda s: s.shrink_object(HERE, 5.0),
+        lambda s: s.interpolate_slices(Box.around(HERE, (400, 400, 400)), axis=2),
+    ],
+)
+def test_what_is_read_stays_near_the_object_in_a_huge_volume(
+    huge_project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: Callable[[Session], Stroke | None],
+) -> None:
     read: list[Box] = []
+    store_read = CorrectionStore.read
 
-    def read_labels(part: Box) -> np.ndarray:
-        read.append(part)
-        return read_composite(store, None, part, "Ana")
+    def noted(store: CorrectionStore, annotator: str, box: Box) -> np.ndarray:
+        read.append(box)
+        return store_read(store, annotator, box)
 
-    found = object_at(read_labels, shape, centre)
-    store.close()
-    assert found.box == box
-    assert len(read) <= 5
-    assert sum(part.n_voxels for part in read) < 2**22
+    session = Session()
+    try:
+        session.open_project(huge_project)
+        session.set_annotator("Ana")
+        paint(session, Box.around((25_000, 50_000, 50_020), (20, 20, 1)), 1)
+        monkeypatch.setattr(CorrectionStore, "read", noted)
+        assert verb(session) is not None
+        session.undo()
+        session.undo()
+    finally:
+        session.close()
+    assert len(read) <= 12
+    # The bars, the gap and the room around them.
+    near = Box((24_700, 49_800, 49_800), (25_300, 50_200, 50_300))
+    assert all(near.contains(box) for box in read)
+    assert sum(box.n_voxels for box in read) < 2**24

@@ -171,7 +171,9 @@ def test_only_what_is_in_view_is_copied(said: Painted) -> None:
 
 def test_there_is_no_slice_after_the_last(said: Painted) -> None:
     disc(said, 19, (20, 20), 8)
-    with pytest.raises(EditError, match="This is the last slice"):
+    with pytest.raises(EditError, match="There is no next slice"):
         copy(said, 19)
+    with pytest.raises(EditError, match="There is no next slice"):
+        copy(said, 20, -1)
     with pytest.raises(NothingHereError, match="only predicted is not copied"):
         copy(said, 3)

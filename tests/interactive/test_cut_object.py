@@ -84,7 +84,7 @@ def test_a_bar_without_a_neck_parts_half_way_between_the_clicks(
 def test_the_cut_follows_what_the_network_doubts(painted: Painted) -> None:
     painted.add(Box((10, 20, 4), (18, 28, 60)))
     probability = np.full((1, *SHAPE), 250, np.uint8)
-    probability[..., 40:42] = 60
+    probability[..., 40:42] = 110
 
     def read(box: Box) -> np.ndarray:
         return probability[(slice(None), *box.slices)]
@@ -93,6 +93,21 @@ def test_the_cut_follows_what_the_network_doubts(painted: Painted) -> None:
     gone = np.argwhere(painted.values[10:18, 20:28, 4:60] == 0)
     assert painted.n_objects() == 2
     assert set(gone[:, 2] + 4) <= {39, 40, 41, 42}
+
+
+def test_what_was_painted_is_cut_by_its_shape(painted: Painted) -> None:
+    painted.add_ball(LEFT, 10)
+    painted.add_ball(RIGHT, 10)
+    probability = np.zeros((1, *SHAPE), np.uint8)
+    probability[..., :24] = 250  # the prediction knew a part of one ball
+
+    def read(box: Box) -> np.ndarray:
+        return probability[(slice(None), *box.slices)]
+
+    split(painted, [LEFT, RIGHT], read_probability=read)
+    gone = np.argwhere(ball(SHAPE, LEFT, 10) & (painted.values == 0))
+    assert painted.n_objects() == 2
+    assert (abs(gone[:, 2] - 29) <= 2).all()
 
 
 def test_three_clicks_make_three_objects(painted: Painted) -> None:
@@ -222,6 +237,14 @@ def test_a_line_across_two_prongs_cuts_both(painted: Painted) -> None:
     painted.add(Box((10, 10, 44), (14, 40, 50)))
     cut(painted, [(11, 28, 5), (11, 28, 55)])
     assert painted.n_objects() == 3
+
+
+def test_the_object_that_most_of_the_line_lies_in_is_cut(painted: Painted) -> None:
+    painted.add(Box((10, 4, 20), (14, 8, 30)))
+    painted.add(Box((10, 12, 20), (14, 28, 30)), 2)
+    painted.add(Box((10, 32, 20), (14, 34, 30)))
+    cut(painted, [(12, 2, 25), (12, 40, 25)])
+    assert (painted.n_objects(1), painted.n_objects(2)) == (2, 2)
 
 
 @pytest.mark.parametrize(

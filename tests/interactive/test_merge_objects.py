@@ -109,6 +109,18 @@ def test_nothing_under_the_second_click_is_a_sentence(painted: Painted) -> None:
         merge(painted, ON_LEFT, ON_RIGHT)
 
 
+def test_a_long_bridge_is_straight() -> None:
+    long = Painted((40, 40, 400))
+    long.add(Box((10, 10, 10), (20, 20, 20)))
+    long.add(Box((10, 10, 380), (20, 20, 390)))
+    edit = merge_objects(
+        long, long.shape, (15, 15, 15), (15, 15, 385), voxel_size=ISOTROPIC
+    )
+    assert edit.box.shape[2] == 360 and max(edit.box.shape[:2]) <= 4
+    long.apply(edit)
+    assert long.n_objects() == 1
+
+
 def test_objects_far_apart_are_not_bridged() -> None:
     far = Painted((400, 400, 400))
     far.add(Box((2, 2, 2), (6, 6, 6)))

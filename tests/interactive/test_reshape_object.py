@@ -134,6 +134,22 @@ def test_growing_overwrites_no_other_object_and_joins_none(painted: Painted) -> 
     assert again is None  # less than a voxel
 
 
+@pytest.mark.parametrize(
+    ("distance", "words"),
+    [(-1.0, "no length"), (np.nan, "no length"), (np.inf, "no length"),
+     (400.0, "region is too large")],
+)  # fmt: skip
+def test_what_is_no_length_or_too_far_is_a_sentence(
+    distance: float, words: str
+) -> None:
+    painted = Painted((500, 500, 500))
+    painted.add_ball(CENTRE, 3)
+    found = found_in(painted)
+    for change in (grow, smooth):
+        with pytest.raises(EditError, match=words):
+            change(painted, painted.shape, found, distance, voxel_size=ISOTROPIC)
+
+
 def test_shrinking_is_as_far_along_all_axes(painted: Painted) -> None:
     painted.add(Box((8, 10, 10), (24, 40, 40)))
     painted.apply(shrink(SHAPE, found_in(painted), 3.0, voxel_size=COARSE))

@@ -1,0 +1,81 @@
+"""The parts of an object that belong to several places in it.
+
+::
+
+    strength    ∧   ∧  ∧       a basin per peak, joined across the strongest necks
+               ∧ ∧_∧ ∧∧ ∧      first, but never those of two places
+                ×      ×
+               1 1 1│2 2 2     so it does not matter how near to a peak a place is
+
+This is a watershed from markers (Beucher and Meyer, 1993) whose markers are whole
+basins: from a single voxel on a slope, a flood would lose its own peak to the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from skimage.segmentation import watershed
+
+from napari_unetseg.data.split_objects import Groups, basins_of, necks_between
+from napari_unetseg.interactive.objects import VoxelSize
+
+
+def parts_at(
+    places: np.ndarray, strength: np.ndarray, mask: np.ndarray, voxel_size: VoxelSize
+) -> np.ndarray:
+    """Return the place that each voxel belongs to, 1, 2, …; 0 outside, int zyx.
+
+    Places with no neck between them part half way.
+
+    Parameters
+    ----------
+    places
+        Voxels of the object, int n × zyx.
+    strength
+        How strongly each voxel holds the object together, float zyx.
+    mask
+        The object, bool zyx.
+    voxel_size
+        zyx, in any unit.
+    """
+    basins = basins_of(strength, mask)
+    here = basins[tuple(places.T)]
+    roots = _joined(basins, strength, here)
+    root_here = roots[here]
+    number_of = np.zeros(len(roots), np.int32)
+    number_of[root_here] = np.arange(1, len(places) + 1)
+    parts: np.ndarray = number_of[roots[basins]]
+    for basin in np.unique(root_here):
+        sharing = np.flatnonzero(root_here == basin)
+        if len(sharing) > 1:
+            region = roots[basins] == basin
+            parts[region] = sharing[_nearest(region, places[sharing], voxel_size)] + 1
+    if not parts[mask].all():  # basins that touch the others at corners have no neck
+        parts = watershed(-strength, parts, mask=mask, connectivity=3)
+    return parts
+
+
+def _joined(basins: np.ndarray, strength: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """Return which basin stands for each; those of two places are never joined."""
+    groups = Groups(int(basins.max()))
+    is_taken = np.zeros(int(basins.max()) + 1, bool)
+    is_taken[here] = True
+    for one, other, _ in necks_between(basins, strength):
+        a, b = groups.root(one), groups.root(other)
+        if a != b and not (is_taken[a] and is_taken[b]):
+            is_taken[groups.join(a, b)] = is_taken[a] or is_taken[b]
+    return groups.roots()
+
+
+def _nearest(
+    region: np.ndarray, places: np.ndarray, voxel_size: VoxelSize
+) -> np.ndarray:
+    """Return which of the places is nearest to each voxel of a region, by index."""
+    voxels = np.argwhere(region) * np.asarray(voxel_size)
+    nearest = np.zeros(len(voxels), np.intp)
+    least = np.full(len(voxels), np.inf)
+    for index, place in enumerate(places * np.asarray(voxel_size)):
+        distance = ((voxels - place) ** 2).sum(axis=1)
+        closer = distance < least
+        nearest[closer], least[closer] = index, distance[closer]
+    return nearest
