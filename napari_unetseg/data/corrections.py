@@ -152,6 +152,7 @@ class CorrectionStore(TakingBack, ReviewedRegions):
         annotator: str,
         tool: str,
         model_version: str | None = None,
+        origin: Stroke | None = None,
     ) -> Stroke:
         """Write a stroke: when this returns, it is on disk.
 
@@ -161,6 +162,8 @@ class CorrectionStore(TakingBack, ReviewedRegions):
             Where: a box inside the volume, and a mask of its shape.
         new
             The value, or values of the shape of the mask; ``UNSET`` takes labels away.
+        origin
+            The row of another project that it stands for; it keeps id and time.
 
         Raises
         ------
@@ -183,9 +186,27 @@ class CorrectionStore(TakingBack, ReviewedRegions):
                 annotator=annotator,
                 tool=tool,
                 model_version=model_version,
+                origin=origin,
             )
             labels.follow(row, voxels)
             return row
+
+    def add_rows(
+        self, source: Journal, rows: Sequence[Stroke], own: dict[int, int]
+    ) -> None:
+        """Append rows of another journal as they are, all or none.
+
+        Parameters
+        ----------
+        own
+            Numbers that earlier rows of the other journal have here.
+        """
+        self._check_writable()
+        with self._lock:
+            packed = ((row, source.packed(row)) for row in rows)
+            added = self._journal.add_rows(packed, own)
+            for name in {row.annotator for row in added}:
+                self._labels(name).follow_all([r for r in added if r.annotator == name])
 
     def rebuild(self, annotator: str) -> None:
         """Make the overlay of an annotator anew from the journal, bit for bit."""

@@ -61,3 +61,12 @@ class ReviewedRegions(Writable):
     def rejected_clicks(self) -> list[tuple[Zyx, int]]:
         """Return point and class of the clicks that were rejected."""
         return self._journal.rejected_clicks()
+
+    def add_notes_of(self, source: Journal) -> tuple[int, int]:
+        """Append regions and clicks of another journal; return how many of each."""
+        self._check_writable()
+        tables = ("reviewed", "rejected_clicks")
+        n_reviewed, n_clicks = (
+            self._journal.add_notes(table, source.notes(table)) for table in tables
+        )
+        return n_reviewed, n_clicks

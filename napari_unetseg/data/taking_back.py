@@ -17,16 +17,24 @@ class TakingBack(Writable):
     _lock: threading.RLock
     _journal: Journal
 
-    def undo(self, annotator: str) -> Stroke | None:
-        """Take the last edit of an annotator back; None if there is none."""
+    def undo(self, annotator: str, *, origin: Stroke | None = None) -> Stroke | None:
+        """Take the last edit of an annotator back; None if there is none.
+
+        Parameters
+        ----------
+        origin
+            The row of another project that it stands for; it keeps id and time.
+        """
         with self._lock:
-            rows = self._reverse("undo", self._labels(annotator).history.done[-1:])
+            last = self._labels(annotator).history.done[-1:]
+            rows = self._reverse("undo", last, origin)
         return rows[0] if rows else None
 
-    def redo(self, annotator: str) -> Stroke | None:
+    def redo(self, annotator: str, *, origin: Stroke | None = None) -> Stroke | None:
         """Do again what the annotator took back last; None if there is nothing."""
         with self._lock:
-            rows = self._reverse("redo", self._labels(annotator).history.undone[-1:])
+            last = self._labels(annotator).history.undone[-1:]
+            rows = self._reverse("redo", last, origin)
         return rows[0] if rows else None
 
     def undo_to(self, stroke: Stroke) -> list[Stroke]:
@@ -63,7 +71,19 @@ class TakingBack(Writable):
                 raise LabelsError("The stroke is not undone, it cannot be redone")
             return self._reverse("redo", undone[undone.index(stroke) :][::-1])
 
-    def undo_stroke(self, stroke: Stroke) -> Stroke:
+    def last_done(self, annotator: str) -> Stroke | None:
+        """Return what undo would take back."""
+        with self._lock:
+            done = self._labels(annotator).history.done
+            return done[-1] if done else None
+
+    def last_undone(self, annotator: str) -> Stroke | None:
+        """Return what redo would do again."""
+        with self._lock:
+            undone = self._labels(annotator).history.undone
+            return undone[-1] if undone else None
+
+    def undo_stroke(self, stroke: Stroke, *, origin: Stroke | None = None) -> Stroke:
         """Take one earlier edit back while later ones stay: as if it never had been.
 
         Voxels that later edits changed keep their value; all others get what the
@@ -90,15 +110,18 @@ class TakingBack(Writable):
                 tool="revert",
                 model_version=stroke.model_version,
                 reverts=stroke,
+                origin=origin,
             )
             labels.follow(row, voxels)
             return row
 
-    def _reverse(self, kind: Reversal, edits: Sequence[Stroke]) -> list[Stroke]:
+    def _reverse(
+        self, kind: Reversal, edits: Sequence[Stroke], origin: Stroke | None = None
+    ) -> list[Stroke]:
         if not edits:
             return []
         self._check_writable()
-        rows = self._journal.add_reversals(kind, edits)
+        rows = self._journal.add_reversals(kind, edits, origin)
         self._labels(edits[0].annotator).follow_all(rows)
         return rows
 
