@@ -36,8 +36,8 @@ _SUFFIX_FORMATS = {
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands to the parser of the program."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_open, _add_new, _add_info, _add_predict, _add_train,
-                _add_finetune, _add_export, _add_agreement, _add_demo):  # fmt: skip
+    for add in (_add_open, _add_new, _add_info, _add_predict, _add_train, _add_finetune,
+                _add_export, _add_merge, _add_agreement, _add_demo):  # fmt: skip
         add(commands)
 
 
@@ -224,6 +224,24 @@ def _export(
     from napari_unetseg.app import actions
 
     return actions.export(arguments.project, config, on_event, is_cancelled)
+
+
+def _add_merge(commands: Any) -> None:
+    parser = _command(
+        commands, "merge", _merge, "bring in what was done in a copy of a project",
+        "napari-unetseg merge embryo.unetseg /media/ana/embryo.unetseg",
+        about="The copy is only read. Who went on in both gets the strokes of the\n"
+        'copy as "NAME (copy)". Merging again brings only what is new.',
+    )  # fmt: skip
+    _add_project(parser)
+    parser.add_argument("other", type=Path, help="The copy: a folder that ends in "
+                        ".unetseg.")  # fmt: skip
+
+
+def _merge(arguments: argparse.Namespace, *_: Any) -> Result:
+    from napari_unetseg.app import actions
+
+    return actions.merge(arguments.project, arguments.other)
 
 
 def _add_agreement(commands: Any) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 import types
@@ -28,7 +29,7 @@ from napari_unetseg.events import (
 from napari_unetseg.geometry import Box
 
 COMMANDS = ["open", "new", "info", "predict", "train", "finetune", "export",
-            "agreement", "demo"]  # fmt: skip
+            "merge", "agreement", "demo"]  # fmt: skip
 
 
 class _Call:
@@ -77,7 +78,8 @@ def test_the_examples_can_be_parsed() -> None:
 
 
 def _least(command: str) -> list[str]:
-    least = {"open": [], "demo": [], "new": ["v", "--classes", "a"]}
+    least = {"open": [], "demo": [], "new": ["v", "--classes", "a"],
+             "merge": ["x", "y"]}  # fmt: skip
     return least.get(command, ["x"])
 
 
@@ -214,6 +216,24 @@ def test_export_of_a_project(project_folder, tmp_path, capsys) -> None:
     assert json.loads(streams.out)["outcome"] == "failed"
     assert streams.err.count("\n") == 1
     assert "already is something" in streams.err
+
+
+def test_merge_brings_in_what_was_done_in_a_copy(project_folder, capsys) -> None:
+    copy = project_folder.with_name("copy.unetseg")
+    shutil.copytree(project_folder, copy)
+    box = Box((0, 0, 0), (2, 4, 4))
+    for folder, value in ((project_folder, 1), (copy, 2)):
+        with Project.open(folder) as project:
+            project.corrections.commit(
+                box, np.ones(box.shape, bool), value, annotator="Ana", tool="brush"
+            )
+
+    assert main(["merge", str(project_folder), str(copy), "--json"]) == OK
+    assert _json(capsys)["renamed"] == {"Ana": "Ana (copy)"}
+    assert main(["merge", str(project_folder), str(copy)]) == OK
+    assert "Ana, Ana (copy)" in capsys.readouterr().out
+    assert main(["merge", str(project_folder), str(copy.parent)]) == ERROR
+    assert "There is no project at" in capsys.readouterr().err
 
 
 def test_agreement_of_the_raters(phantom_path, capsys) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from napari_unetseg.app.merging import merge_project
 from napari_unetseg.app.model_fit import check_fits
 from napari_unetseg.app.project import Project, is_project
 from napari_unetseg.app.project_labels import ProjectLabels
@@ -228,6 +229,24 @@ def export(
             on_event=on_event,
             is_cancelled=is_cancelled,
         )
+
+
+def merge(folder: Path, other: Path) -> dict[str, Any]:
+    """Bring what was done in a copy of a project into the project.
+
+    Merging twice is merging once. Who went on in both copies gets the strokes of the
+    other one under another name; see :mod:`napari_unetseg.data.journal_merge`.
+    """
+    with Project.open(folder) as project:
+        merged = merge_project(project, other)
+        return {
+            "project": str(project.folder),
+            "strokes": merged.strokes,
+            "renamed": merged.renamed,
+            "reviewed": merged.n_reviewed,
+            "rejected_clicks": merged.n_rejected_clicks,
+            "annotators": list(project.corrections.annotators()),
+        }
 
 
 def agreement(

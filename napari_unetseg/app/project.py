@@ -158,7 +158,7 @@ class Project:
             If the volume is gone or is another one.
         """
         folder = Path(folder).resolve()
-        file = _read_file(folder)
+        file = read_project_file(folder)
         lock, held_by = (None, "Opened read-only.") if read_only else _try_lock(folder)
         try:
             return cls(folder, file, lock, held_by)
@@ -318,7 +318,8 @@ def _try_lock(folder: Path) -> tuple[ProjectLock | None, str]:
         return None, f"The folder {folder} cannot be written to."
 
 
-def _read_file(folder: Path) -> ProjectFile:
+def read_project_file(folder: Path) -> ProjectFile:
+    """Return what a project is about, without opening it or its volume."""
     path = folder / "project.json"
     if not path.is_file():
         raise ProjectNotFoundError(

@@ -20,7 +20,7 @@ from napari_unetseg.data.history import History, LabelledCells
 from napari_unetseg.data.journal import UNSET_OF, Journal, Stroke, StrokeVoxels
 from napari_unetseg.data.overlay import Overlay, paste
 from napari_unetseg.data.replay import said_last
-from napari_unetseg.errors import DamagedOverlayError, UnetsegError
+from napari_unetseg.errors import DamagedJournalError, DamagedOverlayError, UnetsegError
 from napari_unetseg.geometry import Box
 
 _BATCH_VOXELS = 2**23
@@ -67,6 +67,8 @@ class AnnotatorLabels:
             except DamagedOverlayError as error:
                 _LOG.warning("%s", error)
                 self._rebuild_if_possible()
+            except DamagedJournalError:
+                raise
             except (UnetsegError, OSError) as error:
                 self._log_lag(error)
         return self._overlay
@@ -75,6 +77,8 @@ class AnnotatorLabels:
         """Prepare and checkpoint; what does not succeed now is tried again later."""
         try:
             self.prepare()
+        except DamagedJournalError:
+            raise  # whoever opens the project mends it
         except (UnetsegError, OSError) as error:
             self._log_lag(error)
         self.checkpoint()
@@ -128,7 +132,15 @@ class AnnotatorLabels:
         self._write(self._catch_up)
 
     def rebuild(self) -> None:
-        """Make the overlay anew from the journal, bit for bit."""
+        """Make the overlay anew from the journal, bit for bit.
+
+        Raises
+        ------
+        DamagedJournalError
+            If a row cannot be read; the overlay stays as it is.
+        """
+        for row in self._rows(after=0):
+            self._journal.voxels(row)
         self._overlay = self._opened(anew=True)
         self._catch_up(self._overlay)
         self._cells = None

@@ -25,13 +25,14 @@ from napari_unetseg.data.journal import (
     UNSET,
     UNSET_OF,
     Journal,
-    Reversal,
     Stroke,
     StrokeVoxels,
 )
 from napari_unetseg.data.journal_notes import Reviewed
+from napari_unetseg.data.rescue import rescue_journal, restore_from_labels
 from napari_unetseg.data.review_notes import ReviewedRegions
-from napari_unetseg.errors import LabelsError
+from napari_unetseg.data.taking_back import TakingBack
+from napari_unetseg.errors import DamagedJournalError, LabelsError
 from napari_unetseg.geometry import Box, Zyx, zyx
 
 __all__ = ["UNSET", "CorrectionStore", "Reviewed", "Stroke"]
@@ -39,12 +40,17 @@ __all__ = ["UNSET", "CorrectionStore", "Reviewed", "Stroke"]
 CHUNK: Zyx = (16, 128, 128)
 
 
-class CorrectionStore(ReviewedRegions):
+class CorrectionStore(TakingBack, ReviewedRegions):
     """All edits of a project; made by :meth:`open`.
 
     Any thread may call it. One store of a project writes; others, also in other
     processes, are opened ``read_only`` and see labels as they are written, while their
     lists of strokes are those of the moment they were opened.
+
+    Attributes
+    ----------
+    restored
+        Sentences about damage that was mended on opening, for a person to read.
     """
 
     def __init__(self, folder: Path, journal: Journal, layout: dict[str, Any]) -> None:
@@ -55,6 +61,7 @@ class CorrectionStore(ReviewedRegions):
         self._folder, self._journal, self._layout = folder, journal, layout
         self._lock = threading.RLock()
         self._people: dict[str, AnnotatorLabels] = {}
+        self.restored: tuple[str, ...] = ()
         for row in journal.strokes():
             self._labels(row.annotator).history.take(row)
 
@@ -80,15 +87,45 @@ class CorrectionStore(ReviewedRegions):
             Of the volume and of the overlays, zyx.
         dtype
             Type of the label values, uint8 or uint32.
+
+        Raises
+        ------
+        DamagedJournalError
+            If the journal cannot be read and nothing may be written. Else what can be
+            read is restored, and ``restored`` says so.
+        NewerProjectError
+            If a later version wrote the journal.
         """
         folder = Path(folder)
-        journal = Journal(folder / "journal.sqlite", dtype, read_only=read_only)
         layout = {
             "shape": zyx(shape), "dtype": dtype, "chunk": chunk, "unit": unit,
             "voxel_size": voxel_size, "read_only": read_only,
         }  # fmt: skip
         try:
+            return cls._opened(folder, layout)
+        except DamagedJournalError:
+            if read_only:
+                raise
+            sentence = rescue_journal(folder / "journal.sqlite", dtype)
+        store = cls._opened(folder, layout, trusting=False)
+        store.restored = (sentence, *store.restored)
+        return store
+
+    @classmethod
+    def _opened(
+        cls, folder: Path, layout: dict[str, Any], *, trusting: bool = True
+    ) -> Self:
+        read_only: bool = layout["read_only"]
+        path = folder / "journal.sqlite"
+        journal = Journal(path, layout["dtype"], read_only=read_only)
+        try:
+            restored = []
+            if not read_only:
+                restored = restore_from_labels(
+                    journal, folder / "labels", layout, trusting=trusting
+                )
             store = cls(folder, journal, layout)
+            store.restored = tuple(restored)
             for labels in store._people.values():
                 if not read_only:
                     labels.bring_up()
@@ -115,6 +152,7 @@ class CorrectionStore(ReviewedRegions):
         annotator: str,
         tool: str,
         model_version: str | None = None,
+        origin: Stroke | None = None,
     ) -> Stroke:
         """Write a stroke: when this returns, it is on disk.
 
@@ -124,6 +162,8 @@ class CorrectionStore(ReviewedRegions):
             Where: a box inside the volume, and a mask of its shape.
         new
             The value, or values of the shape of the mask; ``UNSET`` takes labels away.
+        origin
+            The row of another project that it stands for; it keeps id and time.
 
         Raises
         ------
@@ -146,86 +186,27 @@ class CorrectionStore(ReviewedRegions):
                 annotator=annotator,
                 tool=tool,
                 model_version=model_version,
+                origin=origin,
             )
             labels.follow(row, voxels)
             return row
 
-    def undo(self, annotator: str) -> Stroke | None:
-        """Take the last edit of an annotator back; None if there is none."""
-        with self._lock:
-            rows = self._reverse("undo", self._labels(annotator).history.done[-1:])
-        return rows[0] if rows else None
+    def add_rows(
+        self, source: Journal, rows: Sequence[Stroke], own: dict[int, int]
+    ) -> None:
+        """Append rows of another journal as they are, all or none.
 
-    def redo(self, annotator: str) -> Stroke | None:
-        """Do again what the annotator took back last; None if there is nothing."""
-        with self._lock:
-            rows = self._reverse("redo", self._labels(annotator).history.undone[-1:])
-        return rows[0] if rows else None
-
-    def undo_to(self, stroke: Stroke) -> list[Stroke]:
-        """Take back all that its annotator did after a stroke, all or nothing.
-
-        Returns
-        -------
-        list of Stroke
-            The rows of the undos, as if each had been undone by itself: redo works as
-            often.
-
-        Raises
-        ------
-        LabelsError
-            If the stroke itself is undone.
-        """
-        with self._lock:
-            later = self._labels(stroke.annotator).history.after(stroke)
-            if later is None:
-                raise _not_in_effect(stroke)
-            return self._reverse("undo", later)
-
-    def redo_to(self, stroke: Stroke) -> list[Stroke]:
-        """Do again what was undone, up to a stroke and with it, all or nothing.
-
-        Raises
-        ------
-        LabelsError
-            If the stroke is none of those that can be redone.
-        """
-        with self._lock:
-            undone = self._labels(stroke.annotator).history.undone
-            if stroke not in undone:
-                raise LabelsError("The stroke is not undone, it cannot be redone")
-            return self._reverse("redo", undone[undone.index(stroke) :][::-1])
-
-    def undo_stroke(self, stroke: Stroke) -> Stroke:
-        """Take one earlier edit back while later ones stay: as if it never had been.
-
-        Voxels that later edits changed keep their value; all others get what the
-        edits before said. The row has the tool ``revert``; undo takes it back.
-
-        Raises
-        ------
-        LabelsError
-            If the stroke is undone or reverted already.
-        DiskFullError, ReadOnlyError
-            If it cannot be written; then nothing has changed.
+        Parameters
+        ----------
+        own
+            Numbers that earlier rows of the other journal have here.
         """
         self._check_writable()
         with self._lock:
-            labels = self._labels(stroke.annotator)
-            if not labels.history.counts(stroke):
-                raise _not_in_effect(stroke)
-            labels.prepare()
-            voxels = labels.without(stroke)
-            row = self._journal.add_edit(
-                stroke.box,
-                voxels,
-                annotator=stroke.annotator,
-                tool="revert",
-                model_version=stroke.model_version,
-                reverts=stroke,
-            )
-            labels.follow(row, voxels)
-            return row
+            packed = ((row, source.packed(row)) for row in rows)
+            added = self._journal.add_rows(packed, own)
+            for name in {row.annotator for row in added}:
+                self._labels(name).follow_all([r for r in added if r.annotator == name])
 
     def rebuild(self, annotator: str) -> None:
         """Make the overlay of an annotator anew from the journal, bit for bit."""
@@ -330,14 +311,6 @@ class CorrectionStore(ReviewedRegions):
 
     # --- inside ----------------------------------------------------------------
 
-    def _reverse(self, kind: Reversal, edits: Sequence[Stroke]) -> list[Stroke]:
-        if not edits:
-            return []
-        self._check_writable()
-        rows = self._journal.add_reversals(kind, edits)
-        self._labels(edits[0].annotator).follow_all(rows)
-        return rows
-
     def _labels(self, annotator: str) -> AnnotatorLabels:
         if annotator not in self._people:
             self._people[annotator] = AnnotatorLabels(
@@ -366,10 +339,3 @@ class CorrectionStore(ReviewedRegions):
                 got=f"{used.min()} to {used.max()}",
                 expected=f"0 to {self.unset - 1}",
             )
-
-
-def _not_in_effect(stroke: Stroke) -> LabelsError:
-    return LabelsError(
-        f"The stroke of {stroke.annotator} was taken back already",
-        do="Redo brings back what was taken back last.",
-    )

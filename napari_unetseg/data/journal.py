@@ -15,6 +15,7 @@ power cut takes the row away.
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from napari_unetseg.data.journal_file import damaged
+from napari_unetseg.data.journal_file import damaged, mark_of
 from napari_unetseg.data.journal_notes import BOX, ReviewNotes, now, numbers
 from napari_unetseg.geometry import Box
 
@@ -263,6 +264,8 @@ class Journal(ReviewNotes):
             voxels = unpacked(row[0], stroke.box, self._dtype)
         except (IndexError, TypeError, ValueError, zlib.error) as error:
             why = f"row {sequence} cannot be unpacked"
+            with contextlib.suppress(OSError):
+                mark_of(self._path).touch()  # opening it finds damage only at its end
             raise damaged(self._path, why) from error
         if stroke.kind == "undo":
             return StrokeVoxels(voxels.mask, voxels.new, voxels.old)

@@ -91,6 +91,8 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     check_length(path)
     if read_only:
         return _connect_to_read(path)
+    if mark_of(path).exists():
+        raise damaged(path, "as was found when it was open")
     connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
     try:
         version = _checked_version(connection, path)
@@ -128,6 +130,11 @@ def check_length(path: Path) -> None:
     page = 65536 if page == 1 else page
     if n_bytes < page * int.from_bytes(header[28:32], "big"):
         raise damaged(path, "its end is missing")
+
+
+def mark_of(path: Path) -> Path:
+    """Return the empty file beside a journal in which damage was found."""
+    return path.with_suffix(".damaged")
 
 
 def damaged(path: Path, why: object) -> DamagedJournalError:

@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from napari_unetseg.data.journal_file import JournalFile
 from napari_unetseg.geometry import Box
 
 BOX = "z0, y0, x0, z1, y1, x1"
+_COLUMNS = {
+    "reviewed": f"annotator, time, state, model_version, {BOX}",
+    "rejected_clicks": "annotator, time, model_version, z, y, x, class_id",
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,22 @@ class ReviewNotes(JournalFile):
         """Return point and class of the clicks that were rejected."""
         rows = self._rows("SELECT z, y, x, class_id FROM rejected_clicks ORDER BY id")
         return [((r[0], r[1], r[2]), r[3]) for r in rows]
+
+    def notes(self, table: str) -> list[tuple[Any, ...]]:
+        """Return the rows of ``reviewed`` or ``rejected_clicks`` without their ids."""
+        return self._rows(f"SELECT {_COLUMNS[table]} FROM {table} ORDER BY id")
+
+    def add_notes(self, table: str, notes: Sequence[tuple[Any, ...]]) -> int:
+        """Append the notes that are not there yet; return how many."""
+        known = set(self.notes(table))
+        new = [note for note in dict.fromkeys(notes) if note not in known]
+        columns = _COLUMNS[table]
+        places = ", ".join("?" * (columns.count(",") + 1))
+        with self._writing():
+            self._connection.executemany(
+                f"INSERT INTO {table} ({columns}) VALUES ({places})", new
+            )
+        return len(new)
 
 
 def numbers(box: Box) -> list[int]:

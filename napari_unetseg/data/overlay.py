@@ -6,7 +6,8 @@ A cache of the journal as a sparse zarr array. It keeps two numbers of journal r
     written   rows up to here are in the array; other processes may read them
 
 Whoever opens it to write applies the rows after ``applied`` again. That is harmless: a
-row holds values and not differences.
+row holds values and not differences. A third attribute, ``row``, is the id of the row
+``written``: should the journal have another row of that number, it has lost some.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from zarr.codecs import ZstdCodec
 
 from napari_unetseg.data.journal import UNSET_OF, Stroke, StrokeVoxels
 from napari_unetseg.data.nodes import attributes_of
+from napari_unetseg.data.stored_chunks import StoredChunks, is_listed
 from napari_unetseg.errors import DamagedOverlayError, explained_writing
 from napari_unetseg.geometry import Box, Zyx, zyx
 
@@ -53,13 +55,18 @@ class Overlay:
     ----------
     reached
         Row of the journal up to which the array is brought.
+    last_uuid
+        Id of the last row written; None in overlays from before ids were kept.
     """
 
     def __init__(self, path: Path, array: zarr.Array[Any], *, read_only: bool) -> None:
         attributes = attributes_of(array)
         self._path, self._array = path, array
-        self._unsynced: set[Zyx] = set()
+        self._unsynced: set[str] = set()
         self.chunk: Zyx = zyx(array.chunks)
+        self.unset = UNSET_OF[array.dtype]
+        self.last_uuid: str | None = attributes.get("row")
+        self._stored = StoredChunks(path, is_new=attributes["applied"] == 0)
         self.reached = int(attributes["written" if read_only else "applied"])
 
     @classmethod
@@ -108,6 +115,7 @@ class Overlay:
                     "annotator": annotator,
                     "applied": 0,
                     "written": 0,
+                    "lists_chunks": True,
                     "voxel_size": list(voxel_size),
                     "unit": unit,
                 },
@@ -120,15 +128,15 @@ class Overlay:
         Raises
         ------
         DamagedOverlayError
-            If a chunk is torn.
+            If a chunk is torn, or gone.
         """
+        gone = self._stored.first_gone(map(self._name_of, self.cells(box)))
+        if gone is not None:
+            raise self._damaged(f"{gone} is gone")
         try:
             return np.asarray(self._array[box.slices])
         except (ValueError, RuntimeError) as error:
-            raise DamagedOverlayError(
-                f"The labels at {self._path.name} are damaged, {error}",
-                do="Open the project to write: they are made anew from the journal.",
-            ) from error
+            raise self._damaged(error) from error
 
     def apply(self, rows: Sequence[tuple[Stroke, StrokeVoxels]]) -> None:
         """Write the new values of journal rows, in order; each chunk is written once.
@@ -152,21 +160,35 @@ class Overlay:
                 # A compact stroke: one call of zarr for all chunks is much faster.
                 by_cell = {hull: next(iter(by_cell.values()))}
             for cells, patches in by_cell.items():
-                self._unsynced.update(map(self._chunk_of, self.cells(cells)))
+                names = [self._name_of(cell) for cell in self.cells(cells)]
+                self._unsynced.update(names)
                 self._write(cells, patches)
-            self.reached = rows[-1][0].sequence
-            self._array.update_attributes({"written": self.reached})
+                self._stored.note(names)
+            self.reached, self.last_uuid = rows[-1][0].sequence, rows[-1][0].uuid
+            self._array.update_attributes(
+                {"written": self.reached, "row": self.last_uuid}
+            )
 
     def holds_labels(self, cell: Box) -> bool:
         """Whether a chunk holds labels: chunks of UNSET alone are not stored."""
-        return self._file_of(self._chunk_of(cell)).exists()
+        return self._name_of(cell) in self._stored
+
+    def stored(self) -> list[Box]:
+        """Return the chunks that are files, whether anybody knows of them or not."""
+        names = (name.split("/")[1:] for name in self._stored.on_disk())
+        starts = (zyx(int(i) * c for i, c in zip(name, self.chunk, strict=True))
+                  for name in names)  # fmt: skip
+        boxes = (Box(start, zyx(a + c for a, c in zip(start, self.chunk, strict=True)))
+                 for start in starts)  # fmt: skip
+        return [box.clipped(self._array.shape) for box in boxes]
 
     def checkpoint(self) -> None:
         """Make sure that all that was written survives a power cut."""
         if attributes_of(self._array)["applied"] == self.reached:
             return
         with explained_writing("the labels", self._path):
-            _sync([self._file_of(chunk) for chunk in self._unsynced])
+            _sync([self._path / name for name in self._unsynced])
+            self._stored.save()
             self._array.update_attributes({"applied": self.reached})
             _sync([self._path / "zarr.json"])
         self._unsynced.clear()
@@ -183,11 +205,16 @@ class Overlay:
             paste(values, box, patch.box, patch.mask, patch.new)
         self._array[box.slices] = values
 
-    def _chunk_of(self, cell: Box) -> Zyx:
-        return zyx(a // c for a, c in zip(cell.start, self.chunk, strict=True))
+    def _name_of(self, cell: Box) -> str:
+        """Return the file of a chunk."""
+        index = zyx(a // c for a, c in zip(cell.start, self.chunk, strict=True))
+        return self._array.metadata.encode_chunk_key(index)
 
-    def _file_of(self, chunk: Zyx) -> Path:
-        return self._path / self._array.metadata.encode_chunk_key(chunk)
+    def _damaged(self, why: object) -> DamagedOverlayError:
+        return DamagedOverlayError(
+            f"The labels at {self._path.name} are damaged, {why}",
+            do="Open the project to write: they are made anew from the journal.",
+        )
 
 
 def paste(
@@ -221,6 +248,12 @@ def _path_of(folder: Path, annotator: str) -> Path:
     return folder / f"{name}.zarr"
 
 
+def owners(folder: Path) -> list[tuple[str, Path]]:
+    """Return whose overlays there are, and where."""
+    found = ((_owner(path), path) for path in sorted(folder.glob("*.zarr")))
+    return [(name, path) for name, path in found if name is not None]
+
+
 def _digest(annotator: str) -> str:
     return hashlib.sha256(annotator.encode()).hexdigest()[:6]
 
@@ -241,10 +274,16 @@ def _found(
         found: Any = zarr.open_array(path, mode="r" if read_only else "r+")
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+    attributes = attributes_of(found)
     is_sound = (
         found.shape == tuple(shape)
         and found.dtype == np.dtype(dtype)
-        and {"applied", "written"} <= attributes_of(found).keys()
+        and {"applied", "written"} <= attributes.keys()
+        and not (
+            attributes["applied"]
+            and attributes.get("lists_chunks")
+            and not is_listed(path)
+        )
     )
     return found if is_sound else None
 

@@ -8,10 +8,22 @@ from napari_unetseg.errors import ReadOnlyError
 from napari_unetseg.geometry import Box, Zyx
 
 
-class ReviewedRegions:
-    """The part of the corrections that keeps notes."""
+class Writable:
+    """What may be opened to read only."""
 
     read_only: bool
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise ReadOnlyError(
+                "The project is read-only, nothing can be labelled",
+                do="Close it elsewhere, or work on a copy.",
+            )
+
+
+class ReviewedRegions(Writable):
+    """The part of the corrections that keeps notes."""
+
     _journal: Journal
 
     def add_reviewed(
@@ -50,9 +62,11 @@ class ReviewedRegions:
         """Return point and class of the clicks that were rejected."""
         return self._journal.rejected_clicks()
 
-    def _check_writable(self) -> None:
-        if self.read_only:
-            raise ReadOnlyError(
-                "The project is read-only, nothing can be labelled",
-                do="Close it elsewhere, or work on a copy.",
-            )
+    def add_notes_of(self, source: Journal) -> tuple[int, int]:
+        """Append regions and clicks of another journal; return how many of each."""
+        self._check_writable()
+        tables = ("reviewed", "rejected_clicks")
+        n_reviewed, n_clicks = (
+            self._journal.add_notes(table, source.notes(table)) for table in tables
+        )
+        return n_reviewed, n_clicks
