@@ -249,6 +249,17 @@ def merge(folder: Path, other: Path) -> dict[str, Any]:
         }
 
 
+def list_objects(
+    folder: Path,
+    config: ExportConfig,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> dict[str, Any]:
+    """Write the table of objects that the project keeps to look through."""
+    kept = config.replace(target=Path(folder) / "objects.csv")
+    return export(folder, kept, on_event, is_cancelled)
+
+
 def agreement(
     labels: Sequence[Path | str],
     names: Sequence[str] = (),

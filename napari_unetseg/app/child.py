@@ -38,6 +38,7 @@ CONFIGS: dict[str, type[Config]] = {
     "predict": PredictConfig,
     "train": TrainConfig,
     "export": ExportConfig,
+    "list_objects": ExportConfig,
     "sample": Config,
 }
 _LOOKING = {"predict"}
@@ -55,7 +56,7 @@ def run(
     Parameters
     ----------
     verb
-        ``"convert"``, ``"predict"``, ``"train"``, ``"export"`` or ``"sample"``.
+        One of ``CONFIGS``.
     arguments
         ``config`` as plain data, and the paths that the action takes.
     look

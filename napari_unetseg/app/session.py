@@ -31,6 +31,7 @@ from napari_unetseg.config import (
     TrainConfig,
 )
 from napari_unetseg.data.classes import ClassInfo
+from napari_unetseg.data.object_rows import ObjectRow, read_object_rows
 from napari_unetseg.events import (
     BlockDone,
     BlocksPlanned,
@@ -50,6 +51,7 @@ class Session(ObjectVerbs, ReviewVerbs, HistoryVerbs):
         super().__init__()
         self._work = LongWork(self)
         self._last_predict: PredictConfig | None = None
+        self.objects: tuple[ObjectRow, ...] = ()
         if preferences is not None:
             self.set_preferences(preferences)
 
@@ -108,6 +110,7 @@ class Session(ObjectVerbs, ReviewVerbs, HistoryVerbs):
         if self.project is not None:
             self.project.close()
             self.project = self._predictions = self._review = None
+            self.objects = ()
             self.project_changed.emit(None)
 
     # --- long work -------------------------------------------------------------
@@ -139,6 +142,13 @@ class Session(ObjectVerbs, ReviewVerbs, HistoryVerbs):
     def export(self, config: ExportConfig) -> None:
         """Write the corrected labels to an open format."""
         self._start_if_possible("export", config)
+
+    def list_objects(self, box: Box | None = None, *, neck: float = 0.0) -> None:
+        """Find and measure all objects of a box, or of the volume."""
+        config = ExportConfig(
+            format="csv", box=box, neck=neck, annotator=self.annotator, overwrite=True
+        )
+        self._start_if_possible("list_objects", config)
 
     def cancel(self) -> None:
         """Ask the running job to stop."""
@@ -314,6 +324,9 @@ class Session(ObjectVerbs, ReviewVerbs, HistoryVerbs):
                     self.notice.emit(Notice("info", _predicted(result)))
             case "train":
                 self._use_new_model(result["version"])
+            case "list_objects":
+                self.objects = read_object_rows(Path(result["target"]))
+                self.objects_changed.emit()
             case "export":
                 self.notice.emit(Notice("info", f"Exported to {result['target']}."))
 

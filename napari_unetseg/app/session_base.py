@@ -41,6 +41,7 @@ class SessionBase:
     job_finished = Signal(str, RunFinished)  # verb, how it ended
     save_state_changed = Signal(SaveState)
     worklist_changed = Signal()
+    objects_changed = Signal()  # others were found
     preview_changed = Signal(object)  # ClickResult | None
     notice = Signal(Notice)
 

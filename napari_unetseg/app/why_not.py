@@ -9,7 +9,7 @@ from napari_unetseg.app.status import JobState
 if TYPE_CHECKING:
     from napari_unetseg.app.session_base import SessionBase
 
-_LONG = {"predict", "train", "finetune", "export"}
+_LONG = {"predict", "train", "finetune", "export", "list_objects"}
 _EDITS = {"edit", "review", "add_class", "undo", "redo"}
 _WRITES = {"predict", "train", "finetune", *_EDITS}
 _NEEDS_MODEL = {"predict", "finetune"}
@@ -21,8 +21,9 @@ def why_not(session: SessionBase, verb: str) -> str:
     Parameters
     ----------
     verb
-        ``predict``, ``train``, ``finetune``, ``export``, ``edit``, ``click``,
-        ``review``, ``add_class``, ``undo``, ``redo``, ``cancel`` or ``worklist``.
+        ``predict``, ``train``, ``finetune``, ``export``, ``list_objects``, ``edit``,
+        ``click``, ``review``, ``add_class``, ``undo``, ``redo``, ``cancel`` or
+        ``worklist``.
     """
     project, job = session.project, session.job
     if verb == "cancel":

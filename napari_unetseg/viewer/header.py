@@ -214,9 +214,14 @@ def shape_text(volume: Volume) -> str:
     return "×".join(str(n) for n in reversed(volume.shape))
 
 
+def unit_text(volume: Volume) -> str:
+    """Return the unit of lengths as people write it, "" if there is none."""
+    return _UNITS.get(volume.unit or "", volume.unit or "")
+
+
 def voxel_text(volume: Volume) -> str:
     """Return the voxel size, x × y × z, with its unit."""
-    unit = _UNITS.get(volume.unit or "", volume.unit or "")
+    unit = unit_text(volume)
     sizes = "×".join(f"{s:.4g}" for s in reversed(volume.voxel_size))
     return f"{sizes} {unit}".strip() if unit else f"voxel {sizes}"
 

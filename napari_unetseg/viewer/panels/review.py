@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unetseg.viewer.card import section
+from napari_unetseg.viewer.card import Fold, section
 from napari_unetseg.viewer.contours import CONTOUR_LEVELS
 from napari_unetseg.viewer.controls import (
     explain,
@@ -25,6 +25,7 @@ from napari_unetseg.viewer.controls import (
     set_hint,
 )
 from napari_unetseg.viewer.label_layers import BACKGROUND, OTHERS
+from napari_unetseg.viewer.panels.object_list import ObjectList
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.project_layers import MAP_LAYERS
 from napari_unetseg.viewer.style import SWATCH, gradient, swatch
@@ -60,7 +61,7 @@ class ReviewPanel(Panel):
 
     name = "Review"
     hears = ("worklist_changed", "predictions_changed", "model_changed",
-             "classes_changed", "labels_changed")  # fmt: skip
+             "classes_changed", "labels_changed", "objects_changed")  # fmt: skip
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -81,6 +82,13 @@ class ReviewPanel(Panel):
         self.body.addWidget(self.list)
         self.body.addLayout(row(self.next, self.accept, self.skip, None, self.previous))
         self.body.addWidget(self.legend)
+        self.objects = ObjectList(parts)
+        self.object_fold = Fold(
+            self.objects, "All objects, to look through.", "objects"
+        )
+        self.object_fold.toggled.connect(self.mark)
+        self.body.addLayout(row(None, self.object_fold.button))
+        self.body.addWidget(self.object_fold)
         self._shown: tuple[WorkItem, ...] = ()
         self.connections.add(self.layers.changed, self.mark)
 
@@ -98,6 +106,8 @@ class ReviewPanel(Panel):
         explain(self.skip, _TIPS["skip"], closing)
         set_hint(self._hint, reason or self._what_next(items, index))
         self.set_summary(self._summary(len(items)))
+        if self.object_fold.is_open:
+            self.objects.refresh()
         self.legend.refresh()
 
     def close_panel(self) -> None:
