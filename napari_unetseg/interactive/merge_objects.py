@@ -76,6 +76,8 @@ def merge_objects(
     if one.holds(second):
         return None
     other = whole_object_at(read_labels, shape, second, config=config)
+    if _touch(one, other):  # then they are of two classes
+        return Edit.of(other.box, other.mask, one.class_id)
     bridge_box, bridge = _bridge(
         read_labels, shape, one, other, voxel_size, read_probability
     )
@@ -87,6 +89,12 @@ def merge_objects(
     return Edit.of(box, mask, one.class_id)
 
 
+def _touch(one: LabelledObject, other: LabelledObject) -> bool:
+    """Whether two objects share a face, an edge or a corner."""
+    seam = one.box.grown(1).intersection(other.box.grown(1))
+    return bool((touched_by(one.inside(seam)) & other.inside(seam)).any())
+
+
 def _bridge(
     read_labels: ReadLabels,
     shape: Zyx,
@@ -95,12 +103,10 @@ def _bridge(
     voxel_size: VoxelSize,
     read_probability: ReadProbability | None,
 ) -> tuple[Box, np.ndarray]:
-    """Return the voxels of a bridge in a box; none if the objects touch."""
+    """Return the voxels of a bridge between two objects, in a box."""
     ends, width = _gap(one, other, voxel_size)
     box = _around_gap(ends, width, voxel_size).clipped(shape)
     ours, theirs = one.inside(box), other.inside(box)
-    if (touched_by(ours) & theirs).any():
-        return box, np.zeros(box.shape, bool)
     if box.n_voxels > _MOST_VOXELS:
         raise EditError(
             "The objects are too far apart for a bridge",

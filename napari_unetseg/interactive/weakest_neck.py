@@ -3,8 +3,8 @@
 ::
 
     strength    ∧   ∧  ∧       a basin per peak, joined across the strongest necks
-               ∧ ∧_∧ ∧∧ ∧      first, but never those of two places
-                ×      ×
+               ∧ ∧_∧ ∧∧ ∧      first, but never those of two places if there is a
+                ×      ×       neck between them
                1 1 1│2 2 2     so it does not matter how near to a peak a place is
 
 This is a watershed from markers (Beucher and Meyer, 1993) whose markers are whole
@@ -14,10 +14,13 @@ basins: from a single voxel on a slope, a flood would lose its own peak to the o
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_unetseg.data.split_objects import Groups, basins_of, necks_between
 from napari_unetseg.interactive.objects import VoxelSize
+
+_NECK = 0.9  # of the weaker peak: what is stronger is no neck, and parts half way
 
 
 def parts_at(
@@ -56,14 +59,21 @@ def parts_at(
 
 
 def _joined(basins: np.ndarray, strength: np.ndarray, here: np.ndarray) -> np.ndarray:
-    """Return which basin stands for each; those of two places are never joined."""
-    groups = Groups(int(basins.max()))
-    is_taken = np.zeros(int(basins.max()) + 1, bool)
+    """Return which basin stands for each; across a neck never those of two places."""
+    n = int(basins.max())
+    peak = ndimage.maximum(strength, basins, np.arange(n + 1))
+    groups = Groups(n)
+    is_taken = np.zeros(n + 1, bool)
     is_taken[here] = True
-    for one, other, _ in necks_between(basins, strength):
+    for one, other, width in necks_between(basins, strength):
         a, b = groups.root(one), groups.root(other)
-        if a != b and not (is_taken[a] and is_taken[b]):
-            is_taken[groups.join(a, b)] = is_taken[a] or is_taken[b]
+        if a == b:
+            continue
+        is_neck = width < _NECK * min(peak[a], peak[b])
+        if not (is_neck and is_taken[a] and is_taken[b]):
+            root = groups.join(a, b)
+            is_taken[root] = is_taken[a] or is_taken[b]
+            peak[root] = max(peak[a], peak[b])
     return groups.roots()
 
 

@@ -70,6 +70,16 @@ def test_two_classes_that_touch_need_no_bridge(painted: Painted) -> None:
     assert (painted.n_objects(1), painted.n_objects(2)) == (0, 1)
 
 
+def test_a_gap_that_is_narrower_than_a_coarse_voxel_is_not_bridged_where_they_touch(
+    painted: Painted,
+) -> None:
+    painted.add(Box((14, 16, 8), (15, 24, 10)), 2)  # touches the left one across slices
+    painted.add(Box((14, 16, 10), (15, 17, 40)), 2)
+    painted.add(Box((8, 16, 22), (15, 17, 24)), 2)  # two fine voxels beside it
+    edit = merge(painted, ON_LEFT, (14, 16, 30), voxel_size=(9.0, 1.0, 1.0))
+    np.testing.assert_array_equal(edit.mask, painted.values[edit.box.slices] == 2)
+
+
 def test_the_bridge_follows_what_the_network_sees_faintly(painted: Painted) -> None:
     painted.add(RIGHT)
     probability = np.zeros((1, *SHAPE), np.uint8)
