@@ -11,6 +11,7 @@ Each leaf also inherits the builtin that a caller would expect, so that
     │   ├── MissingChunkError (OSError)     a chunk that should be there is not
     │   └── VoxelValueError                 NaN or infinite voxels
     ├── LabelsError (ValueError)            labels that are no integers, wrong shape
+    │   ├── TakenBackError                  a stroke that is not in effect any more
     │   └── DamagedOverlayError             a chunk that cannot be decoded
     ├── NothingHereError (ValueError)       no object at the click
     ├── EditError (ValueError)              objects that cannot be changed as asked
@@ -117,6 +118,10 @@ class VoxelValueError(VolumeError):
 
 class LabelsError(UnetsegError, ValueError):
     """These labels cannot be used as labels."""
+
+
+class TakenBackError(LabelsError):
+    """The stroke is undone or reverted already, or not undone."""
 
 
 class DamagedOverlayError(LabelsError):

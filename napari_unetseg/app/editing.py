@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.session_base import SessionBase
@@ -22,7 +23,7 @@ from napari_unetseg.interactive.smart_brush import snapped
 class EditingVerbs(SessionBase):
     """The part of the session that writes labels.
 
-    Every edit ends in :meth:`_written`: the journal first, then the signals.
+    Every edit ends in :meth:`_all_written`: the journal first, then the signals.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,18 @@ class EditingVerbs(SessionBase):
     def redo(self) -> Stroke | None:
         """Do again what was taken back last."""
         return self._written(lambda project: project.corrections.redo(self.annotator))
+
+    def undo_to(self, stroke: Stroke) -> list[Stroke]:
+        """Take back all that the annotator did after a stroke."""
+        return self._all_written(lambda project: project.corrections.undo_to(stroke))
+
+    def redo_to(self, stroke: Stroke) -> list[Stroke]:
+        """Do again what was taken back, up to a stroke and with it."""
+        return self._all_written(lambda project: project.corrections.redo_to(stroke))
+
+    def undo_stroke(self, stroke: Stroke) -> Stroke | None:
+        """Take one earlier stroke back while later ones stay."""
+        return self._written(lambda project: project.corrections.undo_stroke(stroke))
 
     def click(self, point: Zyx, positive: bool = True) -> None:
         """Find the object under a click, or cut the found one with a negative click."""
@@ -132,12 +145,22 @@ class EditingVerbs(SessionBase):
             composite.keep_pending(box, kept)
 
     def _written(self, write: Callable[[Project], Stroke | None]) -> Stroke | None:
-        """Write a stroke; the mark in the header follows, faults become notices."""
+        """Write a stroke, if there is one to write."""
+
+        def write_all(project: Project) -> list[Stroke]:
+            stroke = write(project)
+            return [] if stroke is None else [stroke]
+
+        return next(iter(self._all_written(write_all)), None)
+
+    def _all_written(self, write: Callable[[Project], list[Stroke]]) -> list[Stroke]:
+        """Write strokes; the mark in the header follows, faults become notices."""
         if self._refused("edit"):
-            return None
-        stroke = None
+            return []
+        strokes: list[Stroke] = []
         with self._saving():
-            stroke = write(self._open)
-        if stroke is not None:
-            self.labels_changed.emit(stroke.box)
-        return stroke
+            strokes = write(self._open)
+        if strokes:
+            boxes = (stroke.box for stroke in strokes)
+            self.labels_changed.emit(reduce(Box.hull, boxes))
+        return strokes

@@ -272,6 +272,8 @@ class Session(ObjectVerbs, ReviewVerbs, HistoryVerbs):
         self._show_known_blocks()
         if project.read_only:
             self.notice.emit(Notice("warning", project.held_by))
+        for sentence in project.corrections.restored:
+            self.notice.emit(Notice("warning", sentence))
         self.refresh_worklist()
 
     def _model_is_active(self) -> None:

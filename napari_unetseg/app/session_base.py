@@ -14,7 +14,7 @@ from napari_unetseg.app.status import JobStatus, Notice, SaveKind, SaveState
 from napari_unetseg.app.why_not import why_not
 from napari_unetseg.config import Preferences
 from napari_unetseg.data.predictions import PredictionStore
-from napari_unetseg.errors import UnetsegError
+from napari_unetseg.errors import TakenBackError, UnetsegError
 from napari_unetseg.events import BlocksPlanned, BlockState, RunFinished, StepDone
 
 
@@ -98,9 +98,13 @@ class SessionBase:
 
     @contextmanager
     def _saving(self) -> Iterator[None]:
+        before = self.save_state
         self._set_save_state(SaveState(SaveKind.SAVING))
         try:
             yield
+        except TakenBackError as error:  # nothing was to be saved
+            self._set_save_state(before)
+            self.notice.emit(Notice("warning", str(error)))
         except UnetsegError as error:
             self._set_save_state(
                 SaveState(SaveKind.NOT_SAVED, error.what, error.do or "")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from napari_unetseg.data.annotator_labels import AnnotatorLabels
 from napari_unetseg.data.journal import Journal, Reversal, Stroke
 from napari_unetseg.data.review_notes import Writable
-from napari_unetseg.errors import LabelsError
+from napari_unetseg.errors import TakenBackError
 
 
 class TakingBack(Writable):
@@ -48,7 +48,7 @@ class TakingBack(Writable):
 
         Raises
         ------
-        LabelsError
+        TakenBackError
             If the stroke itself is undone.
         """
         with self._lock:
@@ -62,13 +62,13 @@ class TakingBack(Writable):
 
         Raises
         ------
-        LabelsError
+        TakenBackError
             If the stroke is none of those that can be redone.
         """
         with self._lock:
             undone = self._labels(stroke.annotator).history.undone
             if stroke not in undone:
-                raise LabelsError("The stroke is not undone, it cannot be redone")
+                raise TakenBackError("The stroke is not undone, it cannot be redone")
             return self._reverse("redo", undone[undone.index(stroke) :][::-1])
 
     def last_done(self, annotator: str) -> Stroke | None:
@@ -91,7 +91,7 @@ class TakingBack(Writable):
 
         Raises
         ------
-        LabelsError
+        TakenBackError
             If the stroke is undone or reverted already.
         DiskFullError, ReadOnlyError
             If it cannot be written; then nothing has changed.
@@ -129,8 +129,8 @@ class TakingBack(Writable):
         raise NotImplementedError
 
 
-def _not_in_effect(stroke: Stroke) -> LabelsError:
-    return LabelsError(
+def _not_in_effect(stroke: Stroke) -> TakenBackError:
+    return TakenBackError(
         f"The stroke of {stroke.annotator} was taken back already",
         do="Redo brings back what was taken back last.",
     )

@@ -108,6 +108,43 @@ def test_strokes_are_undone_and_redone_and_outlive_the_session(
     assert session.can_undo
 
 
+def test_back_to_a_stroke_and_one_out_of_many(
+    session: Session, notices: list[Notice], project_folder: Path
+) -> None:
+    session.open_project(project_folder)
+    for y in (4, 14, 24):
+        paint(session, Box((2, y, 4), (3, y + 5, 9)), 1)
+    first, second, third = session.project.corrections.strokes()
+    changed: list[Box] = []
+    session.labels_changed.connect(changed.append)
+
+    assert len(session.undo_to(first)) == 2
+    assert changed == [Box((2, 14, 4), (3, 29, 9))]
+    assert len(session.redo_to(third)) == 2
+    assert session.undo_stroke(second) is not None
+    seen = session.composite(WINDOW)
+    assert [seen[2, y + 1, 5] for y in (4, 14, 24)] == [1, 0, 1]
+
+    assert session.undo_stroke(second) is None
+    assert "taken back already" in notices[-1].text
+    assert session.save_state.kind is SaveKind.SAVED
+
+
+def test_a_damaged_journal_is_restored_and_the_person_is_told(
+    session: Session, notices: list[Notice], project_folder: Path
+) -> None:
+    session.open_project(project_folder)
+    paint(session, Box((2, 4, 4), (3, 9, 9)), 1)
+    session.close()
+    (project_folder / "journal.sqlite").write_bytes(b"garbage" * 1000)
+
+    session.open_project(project_folder)
+    assert [notice.level for notice in notices] == ["warning", "warning"]
+    assert "The journal was damaged" in notices[0].text
+    assert "25 voxels of Ana were missing" in notices[1].text
+    assert session.composite(WINDOW)[2, 5, 5] == 1
+
+
 def test_a_full_disk_turns_the_mark_and_keeps_the_stroke(
     session: Session,
     notices: list[Notice],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -211,6 +214,48 @@ def test_both_ways_gives_both_the_same_people(copies: tuple[Path, Path]) -> None
     for into, other in ((here, there), (there, here)):
         with opened(into) as store:
             assert merge_journals(store, other).strokes == {}
+
+
+_KILLED = """
+import os, signal, sys
+from napari_unetseg.data.corrections import CorrectionStore
+from napari_unetseg.data.journal_merge import merge_journals
+
+commit, n = CorrectionStore.commit, 0
+
+def commit_some(*arguments, **more):
+    global n
+    n += 1
+    if n == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return commit(*arguments, **more)
+
+CorrectionStore.commit = commit_some
+store = CorrectionStore.open(sys.argv[1], shape=(8, 32, 32), voxel_size=(1, 1, 1),
+                             chunk=(4, 16, 16))
+merge_journals(store, sys.argv[2])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_merge_that_was_killed_goes_on(copies: tuple[Path, Path]) -> None:
+    here, there = copies
+    with opened(here) as store:
+        paint(store, "Ana", 8, 1)
+    with opened(there) as store:
+        paint(store, "Cy", 0, 1)
+        for value in range(6):
+            paint(store, "Ana", 16, value)
+        store.undo("Ana")
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(here), str(there)], check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    with opened(here) as store:
+        assert len(store.strokes("Ana (copy)")) == 3
+        assert merge_journals(store, there).strokes == {"Ana (copy)": 4}
+        assert row(store, "Ana (copy)") == [U, U, 4, U]
+        assert row(store, "Cy") == [1, U, U, U]
 
 
 def test_a_project_of_another_shape_is_refused(tmp_path: Path) -> None:
