@@ -1,8 +1,6 @@
-"""The past of the labels: who did what, and taking back any part of it."""
+"""The past of the labels: who did what, and what they were then."""
 
 from __future__ import annotations
-
-from functools import reduce
 
 import numpy as np
 
@@ -43,26 +41,6 @@ class HistoryVerbs(SessionBase):
         if row.stroke.annotator != self.annotator:
             return f"Only {row.stroke.annotator} can take this back."
         return "This edit was taken back already." if row.is_undone else ""
-
-    def undo_to(self, stroke: Stroke) -> None:
-        """Take back all that the annotator did after an edit."""
-        if self._refused("edit"):
-            return
-        rows: list[Stroke] = []
-        with self._saving():
-            rows = self._open.corrections.undo_to(stroke)
-        if rows:
-            self.labels_changed.emit(reduce(Box.hull, (row.box for row in rows)))
-
-    def undo_stroke(self, stroke: Stroke) -> None:
-        """Take one earlier edit back; what came later stays."""
-        if self._refused("edit"):
-            return
-        row = None
-        with self._saving():
-            row = self._open.corrections.undo_stroke(stroke)
-        if row is not None:
-            self.labels_changed.emit(row.box)
 
     def labels_after(self, stroke: Stroke, box: Box) -> np.ndarray:
         """Return what the annotator of an edit had said about a box then, zyx."""
