@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from napari_unetseg.errors import EditError, NothingHereError
 from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.interactive import weakest_neck
 from napari_unetseg.interactive.cut_object import split_along_line, split_at_points
 from tests.helpers.painted import Painted, ball
 
@@ -108,6 +109,21 @@ def test_what_was_painted_is_cut_by_its_shape(painted: Painted) -> None:
     gone = np.argwhere(ball(SHAPE, LEFT, 10) & (painted.values == 0))
     assert painted.n_objects() == 2
     assert (abs(gone[:, 2] - 29) <= 2).all()
+
+
+@pytest.mark.parametrize("voxel_size", [ISOTROPIC, (2.0, 1.0, 1.0), (1.0, 3.0, 1.0)])
+def test_a_large_object_is_cut_at_about_the_same_place(
+    painted: Painted, monkeypatch: pytest.MonkeyPatch, voxel_size: tuple[float, ...]
+) -> None:
+    painted.add_ball(LEFT, 10)
+    painted.add_ball(RIGHT, 10)
+    n_before = painted.n_voxels()
+    monkeypatch.setattr(weakest_neck, "_LARGE", 5000)
+    lost = split(painted, [(16, 21, 20), (15, 25, 37)], voxel_size)
+    assert painted.n_objects() == 2
+    assert lost < 0.04 * n_before
+    gone = np.argwhere(ball(SHAPE, LEFT, 10) & (painted.values == 0))
+    assert (abs(gone[:, 2] - 29) <= 3).all()
 
 
 def test_three_clicks_make_three_objects(painted: Painted) -> None:
