@@ -5,14 +5,23 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import Counter
+from typing import TypeAlias
+
+import numpy as np
 
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.session_base import SessionBase
+from napari_unetseg.app.thumbnails import thumbnail
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Box
 from napari_unetseg.training.worklist import WorkItem, rank_regions
 
 _LOG = logging.getLogger(__name__)
+_RECENT = 1000
+"""Edits that are looked through: nobody makes more in one region."""
+
+Ranked: TypeAlias = tuple[tuple[WorkItem, ...], dict[WorkItem, np.ndarray]]
 
 
 class Review:
@@ -20,10 +29,12 @@ class Review:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._found: queue.SimpleQueue[tuple[WorkItem, ...]] = queue.SimpleQueue()
+        self._found: queue.SimpleQueue[Ranked] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.items: tuple[WorkItem, ...] = ()
+        self.pictures: dict[WorkItem, np.ndarray] = {}
         self.index = -1
+        self._came_up_after = 0  # the row of the journal before
 
     @property
     def current(self) -> WorkItem | None:
@@ -40,7 +51,8 @@ class Review:
         """Take over a finished ranking; say whether there was one."""
         if self._found.empty():
             return False
-        self.items, self.index = self._found.get(), -1
+        self.items, self.pictures = self._found.get()
+        self.index = -1
         return True
 
     def step(self, by: int) -> WorkItem | None:
@@ -49,13 +61,19 @@ class Review:
             return None
         start = self.index if self.index >= 0 else (-1 if by > 0 else 0)
         self.index = (start + by) % len(self.items)
+        self._came_up_after = self._last_row()
         return self.current
 
     def close_current(self, annotator: str, state: str) -> Box | None:
-        """Note the region under review as ``accepted`` or ``skipped``, and drop it."""
+        """Note the region under review as ``accepted`` or ``skipped``, and drop it.
+
+        Accepted after something was changed in it, it is ``corrected``.
+        """
         item = self.current
         if item is None:
             return None
+        if state == "accepted" and self._was_edited(item.box):
+            state = "corrected"
         self._project.corrections.add_reviewed(
             item.box, annotator, self._project.active_model, state
         )
@@ -68,10 +86,21 @@ class Review:
         if self._thread is not None:
             self._thread.join()
 
+    def _last_row(self) -> int:
+        rows = self._project.corrections.edits_before(None, 1)
+        return rows[0].sequence if rows else 0
+
+    def _was_edited(self, box: Box) -> bool:
+        """Whether anything was changed in a box since it came up."""
+        rows = self._project.corrections.edits_before(None, _RECENT)
+        return any(
+            row.sequence > self._came_up_after and row.box.overlaps(box) for row in rows
+        )
+
     def _rank(self) -> None:
         predictions = self._project.predictions()
         if predictions is None:
-            self._found.put(())
+            self._found.put(((), {}))
             return
         try:
             items = rank_regions(
@@ -82,7 +111,9 @@ class Review:
         except (UnetsegError, OSError) as error:
             _LOG.warning("the worklist could not be made: %s", error)
             items = ()
-        self._found.put(tuple(items))
+        found = {item: thumbnail(self._project.volume, item.centre) for item in items}
+        pictures = {item: p for item, p in found.items() if p is not None}
+        self._found.put((tuple(items), pictures))
 
 
 class ReviewVerbs(SessionBase):
@@ -96,6 +127,18 @@ class ReviewVerbs(SessionBase):
     def worklist(self) -> tuple[WorkItem, ...]:
         """The regions worth a look, most uncertain first."""
         return () if self._review is None else self._review.items
+
+    def picture_of(self, item: WorkItem) -> np.ndarray | None:
+        """Return what a region looks like, grey uint8 (y, x); None if nobody knows."""
+        return None if self._review is None else self._review.pictures.get(item)
+
+    @property
+    def review_counts(self) -> dict[str, int]:
+        """How many regions each annotator has looked at."""
+        if self.project is None:
+            return {}
+        reviewed = self.project.corrections.reviewed()
+        return dict(Counter(region.annotator for region in reviewed))
 
     @property
     def worklist_index(self) -> int:

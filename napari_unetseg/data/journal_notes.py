@@ -22,7 +22,13 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A region that somebody looked at; ``state`` is ``accepted`` or ``skipped``."""
+    """A region that somebody looked at.
+
+    Attributes
+    ----------
+    state
+        ``accepted``; ``corrected``, if labels were changed first; or ``skipped``.
+    """
 
     id: int
     box: Box

@@ -33,7 +33,7 @@ class ReviewedRegions(Writable):
         model_version: str | None = None,
         state: str = "accepted",
     ) -> None:
-        """Note that somebody looked at a region: ``accepted`` or ``skipped``."""
+        """Note that somebody looked at a region, in a state of :class:`Reviewed`."""
         self._check_writable()
         self._journal.add_reviewed(box, annotator, model_version, state)
 

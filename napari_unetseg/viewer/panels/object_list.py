@@ -84,7 +84,7 @@ class ObjectList(QWidget):
     def _show(self, objects: tuple[ObjectRow, ...]) -> None:
         project = self._session.project
         unit = unit_text(project.volume) if project else ""
-        volume = f"volume {unit}³" if unit else "volume"
+        volume = f"{unit}³" if unit else "volume"
         self.table.setSortingEnabled(False)
         self.table.setHorizontalHeaderLabels(["object", "class", volume, "reviewed"])
         self.table.setRowCount(min(len(objects), MOST_ROWS))

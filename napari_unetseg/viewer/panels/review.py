@@ -27,13 +27,15 @@ from napari_unetseg.viewer.controls import (
 from napari_unetseg.viewer.label_layers import BACKGROUND, OTHERS
 from napari_unetseg.viewer.panels.object_list import ObjectList
 from napari_unetseg.viewer.panels.panel import Panel, Parts
+from napari_unetseg.viewer.pictures import grey_icon
 from napari_unetseg.viewer.project_layers import MAP_LAYERS
-from napari_unetseg.viewer.style import SWATCH, gradient, swatch
+from napari_unetseg.viewer.style import gradient, swatch
 
 if TYPE_CHECKING:
     from napari_unetseg.training.worklist import WorkItem
 
-_ROW_HEIGHT, _MAX_ROWS = 24, 6
+_ROW_HEIGHT, _MAX_ROWS = 44, 5
+_PICTURE = 40
 _START = "Press N to go to the region where the model is least sure."
 _ALL_DONE = "Nothing left to review here. Predict more, or fine-tune."
 _NO_ITEM = "Go to a region first (N)."
@@ -68,7 +70,7 @@ class ReviewPanel(Panel):
         self._hint = label(role="hint", wraps=True)
         self.list = QListWidget()
         self.list.setToolTip("Regions worth a look, the least certain first.")
-        self.list.setIconSize(QSize(SWATCH, SWATCH))
+        self.list.setIconSize(QSize(_PICTURE, _PICTURE))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.list.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -124,8 +126,8 @@ class ReviewPanel(Panel):
         project = self.session.project
         if project is None or self.session.predictions is None:
             return ""
-        n_done = len(project.corrections.reviewed())
-        return f"{n_open} open · {n_done} done"
+        counts = self.session.review_counts
+        return f"{n_open} open · {sum(counts.values())} done"
 
     def _show_items(self, items: tuple[WorkItem, ...], index: int) -> None:
         if items != self._shown:
@@ -142,14 +144,17 @@ class ReviewPanel(Panel):
         project = self.session.project
         classes = {} if project is None else {c.id: c for c in project.classes}
         info = classes.get(item.class_id)
-        row_item = QListWidgetItem(f"{item.reason} · z {item.centre[0]}")
+        row_item = QListWidgetItem(f"{item.reason}\nz {item.centre[0]}")
         row_item.setSizeHint(QSize(0, _ROW_HEIGHT))
         name = "" if info is None else f"{info.name}: "
         row_item.setToolTip(
             f"{name}{item.reason}\nscore {item.score:.2f} · {item.box}\n"
             "Click to go there."
         )
-        if info is not None:
+        picture = self.session.picture_of(item)
+        if picture is not None:
+            row_item.setIcon(grey_icon(picture, None if info is None else info.color))
+        elif info is not None:
             row_item.setIcon(swatch(info.color))
         return row_item
 
