@@ -98,9 +98,13 @@ class AnnotatorLabels:
     def without(self, stroke: Stroke) -> StrokeVoxels:
         """Return what changes if one edit in effect is taken back, later ones stay."""
         mask = self._journal.voxels(stroke).mask
-        edits = reversed(self.history.counting(without=stroke))
+        rows = self._journal.strokes(annotator=self._annotator, within=stroke.box)
         values = said_last(
-            (edit for edit in edits if edit.box.overlaps(stroke.box)),
+            (
+                row
+                for row in reversed(rows)
+                if row.kind == "edit" and self.history.counts(row, without=stroke)
+            ),
             stroke.box,
             self._journal.voxels,
             dtype=self._dtype,

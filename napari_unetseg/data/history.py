@@ -53,23 +53,24 @@ class History:
 
     def after(self, edit: Stroke) -> list[Stroke] | None:
         """Return what was done after an edit, the last first; None if it is undone."""
-        place = bisect_left(self.done, edit.sequence, key=lambda e: e.sequence)
-        if place == len(self.done) or self.done[place].sequence != edit.sequence:
-            return None
-        return self.done[:place:-1]
+        place = self._place(edit)
+        return None if place is None else self.done[:place:-1]
 
-    def counts(self, edit: Stroke) -> bool:
-        """Whether an edit is in effect: neither undone nor reverted."""
-        return self.after(edit) is not None and edit.sequence not in self._reverted
+    def counts(self, edit: Stroke, *, without: Stroke | None = None) -> bool:
+        """Whether an edit is in effect, or would be without another one.
 
-    def counting(self, without: Stroke | None = None) -> list[Stroke]:
-        """Return the edits in effect in order, or those that were without one of them.
-
-        What a voxel is follows from them alone: it is what the last one says that
-        holds the voxel.
+        What a voxel is follows from the edits in effect alone: it is what the last one
+        says that holds the voxel.
         """
-        reverted = self._reverted_without(without) if without else self._reverted
-        return [e for e in self.done if e.kind == "edit" and e.sequence not in reverted]
+        reverted = (
+            self._reverted if without is None else self._reverted_without(without)
+        )
+        return edit.sequence not in reverted and self._place(edit) is not None
+
+    def counting(self) -> list[Stroke]:
+        """Return the edits in effect in order."""
+        gone = self._reverted
+        return [e for e in self.done if e.kind == "edit" and e.sequence not in gone]
 
     @property
     def n_counting(self) -> int:
@@ -84,6 +85,11 @@ class History:
         reverted = self._reverted
         rows = (e for e in reversed(self.done) if e.kind == "edit")
         return next((e.sequence for e in rows if e.sequence not in reverted), 0)
+
+    def _place(self, edit: Stroke) -> int | None:
+        place = bisect_left(self.done, edit.sequence, key=lambda e: e.sequence)
+        is_done = self.done[place : place + 1]
+        return place if is_done and is_done[0].sequence == edit.sequence else None
 
     def _do(self, edit: Stroke) -> None:
         self.done.append(edit)

@@ -171,6 +171,15 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     try:
         _checked_version(connection, path)
         tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_CANTOPEN"):
+            raise ReadOnlyError(
+                f"The journal {path} was left by a program that did not end well, and "
+                "its folder is read-only",
+                do="Copy the project to a place where you may write, and open that.",
+            ) from error
+        raise
     except (sqlite3.Error, NewerProjectError):
         connection.close()
         raise

@@ -93,9 +93,9 @@ print("all there", flush=True)
 )
 
 
-def run(script: str, folder: Path) -> list[str]:
+def run(script: str, *arguments: Path | str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", script, str(folder)],
+        [sys.executable, "-c", script, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=True,
@@ -114,7 +114,7 @@ def open_to_all(phantom_path: Path) -> Iterator[Path]:
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o777 if path.is_dir() else 0o666)
     yield folder
-    for path in [folder, *folder.rglob("*")]:
+    for path in [place, *place.rglob("*")]:
         path.chmod(0o777 if path.is_dir() else 0o666)
     shutil.rmtree(place)
 
@@ -210,3 +210,32 @@ with Project.open(folder) as project:
 """
     said, value = run(script, open_to_all)
     assert "cannot be written to" in said and value == "1"
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_a_killed_program_left_in_a_read_only_folder(
+    open_to_all: Path, is_whole: bool
+) -> None:
+    script = (
+        _PAINTING
+        + """
+import shutil
+paint(1)
+left = project.folder.with_name("left.unetseg")
+shutil.copytree(project.folder, left)  # as a kill leaves it
+if sys.argv[2] == "no index":
+    (left / "journal.sqlite-shm").unlink()
+project.close()
+for path in [left, *left.rglob("*")]:
+    path.chmod(0o555 if path.is_dir() else 0o444)
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    with Project.open(left) as project:
+        print(project.corrections.read("Ana", BOX)[0, 0, 0])
+except UnetsegError as error:
+    print(error)
+"""
+    )
+    found = run(script, open_to_all, "whole" if is_whole else "no index")[-1]
+    assert found == "1" if is_whole else "Copy the project to a place" in found

@@ -37,7 +37,7 @@ def chunk_files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "zarr.json"
+        if path.is_file() and path.name.isdecimal()
     }
 
 
