@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_unetseg.app import opening
-from napari_unetseg.app.editing import EditingVerbs
 from napari_unetseg.app.long_work import LongWork
 from napari_unetseg.app.project import Project, is_project
+from napari_unetseg.app.prompting import PromptingVerbs
 from napari_unetseg.app.review import Review, ReviewVerbs
 from napari_unetseg.app.status import JobStatus, Notice
 from napari_unetseg.config import (
@@ -42,7 +42,7 @@ from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.inference.run import known_blocks
 
 
-class Session(EditingVerbs, ReviewVerbs):
+class Session(PromptingVerbs, ReviewVerbs):
     """The open project and everything a person can do with it."""
 
     def __init__(self, preferences: Preferences | None = None) -> None:

@@ -4,7 +4,7 @@
 
     click ──▶ session.click ──▶ preview_changed ──▶ outline
     Shift+click cuts away          Enter ──▶ session.accept_preview   one stroke
-    [ and ] smaller, larger        Esc ────▶ session.drop_preview     nothing happened
+    [ and ] smaller, larger        Esc ────▶ session.leave_preview    noted, nothing else
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ClickTool:
 
     def drop(self) -> None:
         """Leave the previewed object."""
-        self._session.drop_preview()
+        self._session.leave_preview()
 
     def larger(self) -> None:
         """Grow the previewed object."""
