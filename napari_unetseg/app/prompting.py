@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from napari_unetseg.app.editing import EditingVerbs
@@ -19,6 +21,7 @@ from napari_unetseg.interactive.click_segmenter import (
     rethreshold,
     segment,
 )
+from napari_unetseg.interactive.picking import first_at_least, highest, voxels_along
 from napari_unetseg.interactive.prompts import (
     BoxPrompt,
     Click,
@@ -26,6 +29,8 @@ from napari_unetseg.interactive.prompts import (
     Scribble,
     marked,
 )
+
+_HALF = 128  # of 255
 
 
 class PromptingVerbs(EditingVerbs):
@@ -50,6 +55,31 @@ class PromptingVerbs(EditingVerbs):
     def draw_box(self, box: Box) -> None:
         """Find the object inside a box; nothing outside of it belongs to it."""
         self._prompt(BoxPrompt(box))
+
+    def pick(self, point: Sequence[float], direction: Sequence[float]) -> Zyx | None:
+        """Return the voxel that is meant by a click along a ray, None if it misses.
+
+        That is the first where some class is at least half probable, else the
+        brightest.
+
+        Parameters
+        ----------
+        point, direction
+            Of the ray, in voxels zyx.
+        """
+        if self._refused("click"):
+            return None
+        voxels = voxels_along(point, direction, self._open.volume.shape)
+        predictions, picked = self.predictions, None
+        with self._noticed():
+            if predictions is not None:
+                read = predictions.read_probability
+                picked = first_at_least(
+                    lambda box: read(box).max(axis=0), voxels, _HALF
+                )
+            if picked is None:
+                picked = highest(self._read_image, voxels)
+        return picked
 
     def rescale_preview(self, factor: float) -> None:
         """Make the previewed object larger (factor below 1) or smaller."""

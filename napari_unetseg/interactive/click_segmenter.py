@@ -73,7 +73,7 @@ class ClickConfig(Config):
     first_box: Zyx = (32, 96, 96)
     growth: float = 0.5
     max_growths: int = 8
-    max_voxels: int = 2**22
+    max_voxels: int = 2**21
     least: float = 0.10
     lowest: float = 0.20
     highest: float = 0.50

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -63,6 +63,25 @@ class BoxPrompt:
     """A box drawn around an object: nothing outside of it belongs to the object."""
 
     box: Box
+
+
+def drawn_box(first: Zyx, last: Zyx, voxel_size: Sequence[float]) -> Box:
+    """Return the box of a rectangle drawn in a slice, as deep as it is wide.
+
+    Parameters
+    ----------
+    first, last
+        Opposite corners, both inside; they share the coordinate of the slice.
+    voxel_size
+        zyx, in any unit.
+    """
+    corners = np.array([first, last])
+    start, stop = corners.min(axis=0), corners.max(axis=0) + 1
+    flat = int(np.argmin(stop - start))
+    sides = np.delete((stop - start) * np.asarray(voxel_size), flat)
+    half = int(np.sqrt(sides.prod()) / 2 / voxel_size[flat])
+    start[flat], stop[flat] = start[flat] - half, stop[flat] + half
+    return Box(zyx(start), zyx(stop))
 
 
 Prompt: TypeAlias = Click | Scribble | BoxPrompt

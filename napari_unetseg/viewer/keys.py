@@ -66,7 +66,7 @@ KEYS = (
     KeyRow("F", "fill", "fill"),
     KeyRow("C", "click tool: click finds, Shift+click cuts away", "click"),
     KeyRow("Enter", "take the object that the click found", "accept_preview"),
-    KeyRow("Escape", "leave the object that the click found", "drop_preview"),
+    KeyRow("Escape", "leave the object that the click found", "leave_preview"),
     KeyRow("[", "smaller brush, or smaller object after a click", "smaller"),
     KeyRow("]", "larger brush, or larger object after a click", "larger"),
     KeyRow("1…9", "class to paint", "choose_class"),
@@ -134,11 +134,11 @@ class KeyActions:
         self._click_tool.accept()
         return True
 
-    def drop_preview(self) -> bool:
+    def leave_preview(self) -> bool:
         """Leave the previewed object."""
         if not self._click_tool.has_preview:
             return False
-        self._click_tool.drop()
+        self._click_tool.leave()
         return True
 
     def smaller(self) -> None:
