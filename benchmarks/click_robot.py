@@ -163,13 +163,14 @@ def image_walker(scene: Scene, number: int, beta: float) -> Tool:
             side[0], side[-1] = (2 if low else side[0]), (2 if high else side[-1])
         for click in clicks:
             at = _relative(click.point, window)
-            seeds[tuple(p // s for p, s in zip(at, step, strict=True))] = (
-                1 if click.positive else 2
-            )
+            place = (p // s for p, s in zip(at, step, strict=True))
+            # More than a voxel, which its noise would cut off from its surroundings.
+            near = Box.around(tuple(place), (3, 3, 3)).clipped(coarse.shape)
+            seeds[near.slices] = 1 if click.positive else 2
         if not (seeds == 2).any():
             return window, np.ones(window.shape, bool)
         labels = random_walker(
-            coarse, seeds, beta=beta, mode="cg_j", tol=1e-2, spacing=spacing
+            coarse, seeds, beta=beta, mode="cg_j", tol=1e-3, spacing=spacing
         )
         mask = labels == 1
         for axis, times in enumerate(step):

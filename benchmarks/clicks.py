@@ -35,7 +35,7 @@ from napari_unetseg.geometry import Box
 
 ENOUGH = 0.90
 TOLERANCES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
-BETAS = (130.0, 1000.0)
+BETAS = (130.0, 10.0, 1000.0)
 MakeTool = Callable[[Scene, int], Tool]
 
 

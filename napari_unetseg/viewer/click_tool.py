@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _OUTLINE = (1.0, 1.0, 1.0, 1.0)
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
+_BOX, _LINE, _CUTTING_LINE = {"Control"}, {"Control", "Shift"}, {"Shift"}
+_DRAWING = (_BOX, _LINE, _CUTTING_LINE)
 RESCALE = 1.25
 FOUND_BY = {
     "prediction": "Found in the prediction.",
@@ -110,10 +112,15 @@ class ClickTool:
             return
         modifiers, ray = set(event.modifiers), _Ray.of(event)
         points = [self._layers.voxel_at(event.position)]
+        is_drawing = modifiers in _DRAWING and viewer.dims.ndisplay == 2
+        camera = viewer.scene.camera
+        could_pan = camera.mouse_pan
+        camera.mouse_pan = could_pan and not is_drawing
         yield
         while event.type == "mouse_move":
             points.append(self._layers.voxel_at(event.position))
             yield
+        camera.mouse_pan = could_pan
         is_click = len(points) == 1
         if viewer.dims.ndisplay == 3:
             if is_click and ray is not None:
@@ -130,12 +137,12 @@ class ClickTool:
         positive = "Shift" not in modifiers
         if is_click:
             self._session.click(points[0], positive=positive)
-        elif modifiers == {"Control"}:
+        elif modifiers == _BOX:
             voxel_size = self._viewer.layers[IMAGE].scale[-3:]
             self._session.draw_box(drawn_box(points[0], points[-1], voxel_size))
-        elif modifiers == {"Control", "Shift"}:
+        elif modifiers == _LINE:
             self._session.scribble(points)
-        elif modifiers == {"Shift"}:
+        elif modifiers == _CUTTING_LINE:
             self._session.scribble(points, positive=False)
 
     def _click_in_3d(self, ray: _Ray, *, positive: bool) -> None:
@@ -174,7 +181,6 @@ class ClickTool:
                 layer.visible = False
             return
         self._take_wheel()
-        self._viewer.status = FOUND_BY[preview.found_by]
         if layer is None:
             layer = self._new_layer(preview)
             self._layers.put(layer)
