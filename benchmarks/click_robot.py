@@ -52,7 +52,7 @@ class Trial:
 
 def click_object(scene: Scene, number: int, tool: Tool, enough: float) -> Trial:
     """Click until the Dice of an object is enough, or :data:`MOST_CLICKS` times."""
-    box = _true_box(scene, number)
+    box = scene.boxes[number - 1]
     truth: Found = box, scene.objects[box.slices] == number
     spacing = _spacing(scene)
     first, _ = deepest(truth[1], spacing)
@@ -213,17 +213,14 @@ def _sum_of(grow: Callable[[Zyx], Found]) -> Tool:
 
 
 def _window(scene: Scene, number: int) -> tuple[Box, np.ndarray]:
-    """Return a window around the true object, and the image in it, 0 to 1, smooth.
+    """Return a window around the true object, and the smooth image in it.
 
     That it fits the object helps the tools that get it: nobody else tells them where
     to stop.
     """
     margin = zyx(np.ceil(_MARGIN / np.array(_spacing(scene))))
-    window = _true_box(scene, number).grown(margin).clipped(scene.volume.shape)
-    whole = scene.volume.read(Box.whole(scene.volume.shape))[0]
-    low, high = np.percentile(whole, [1, 99])
-    image = (whole[window.slices].astype(np.float64) - low) / (high - low)
-    return window, ndimage.gaussian_filter(image, 1 / np.array(_spacing(scene)))
+    window = scene.boxes[number - 1].grown(margin).clipped(scene.volume.shape)
+    return window, scene.smooth[window.slices]
 
 
 def _coarse(shape: Zyx, scene: Scene) -> Zyx:
@@ -241,10 +238,6 @@ def _spacing(scene: Scene) -> tuple[float, ...]:
     """Return the voxel size in units of its shortest side."""
     size = scene.volume.voxel_size
     return tuple(length / min(size) for length in size)
-
-
-def _true_box(scene: Scene, number: int) -> Box:
-    return Box.from_slices(ndimage.find_objects(scene.objects, number)[number - 1])
 
 
 def _placed(found: Found, hull: Box) -> np.ndarray:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,23 @@ class Scene:
     predictions: PredictionStore
     objects: np.ndarray
     ids: tuple[int, ...]
+
+    @cached_property
+    def boxes(self) -> list[Box]:
+        """The boxes of the objects 1, 2, …, those that are left out too."""
+        found = ndimage.find_objects(self.objects)
+        return [Box.from_slices(s) if s else Box.whole((0, 0, 0)) for s in found]
+
+    @cached_property
+    def smooth(self) -> np.ndarray:
+        """The image as float64 zyx, 1st to 99th percentile from 0 to 1, denoised."""
+        image = self.volume.read(Box.whole(self.volume.shape))[0].astype(np.float64)
+        low, high = np.percentile(image, [1, 99])
+        size = np.array(self.volume.voxel_size)
+        smooth: np.ndarray = ndimage.gaussian_filter(
+            (image - low) / (high - low), size.min() / size
+        )
+        return smooth
 
 
 def vnc_sstem() -> tuple[Labelled, VoxelSize] | None:

@@ -74,7 +74,7 @@ class ClickConfig(Config):
     growth: float = 0.5
     max_growths: int = 8
     max_voxels: int = 2**21
-    least: float = 0.10
+    least: float = 0.20
     lowest: float = 0.20
     highest: float = 0.50
     neck: float = 0.7

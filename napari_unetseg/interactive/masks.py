@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_unetseg.errors import NothingHereError
-from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.geometry import Box, Zyx, zyx
 
 
 def connected(mask: np.ndarray, points: Sequence[Zyx] | None) -> np.ndarray:
@@ -61,12 +61,14 @@ def tight_box(region: np.ndarray) -> Box:
     NothingHereError
         If the region is empty.
     """
-    found = ndimage.find_objects(region.view(np.uint8), max_label=1)[0]
-    if found is None:
+    plane = region.any(axis=0)
+    lines = region.any(axis=2).any(axis=1), plane.any(axis=1), plane.any(axis=0)
+    held = [np.flatnonzero(line) for line in lines]
+    if not len(held[0]):
         raise NothingHereError(
             "The clicks leave nothing of the object", do="Begin with a new click."
         )
-    return Box.from_slices(found)
+    return Box(zyx(line[0] for line in held), zyx(line[-1] + 1 for line in held))
 
 
 def touched_sides(around: Box, found: Box, limits: Box) -> list[tuple[bool, bool]]:

@@ -67,7 +67,7 @@ def test_brightness_steps_in_where_the_network_knows_nothing() -> None:
 
 
 def test_what_looks_like_everything_around_it_is_a_sentence() -> None:
-    image = noisy(np.zeros(SHAPE, bool))
+    image = np.full(SHAPE, 7, np.uint8)
     with pytest.raises(NothingHereError, match=r"as bright as.*Click on something"):
         by_brightness(image, Click(CENTRE))
 
