@@ -61,9 +61,11 @@ def tight_box(region: np.ndarray) -> Box:
     NothingHereError
         If the region is empty.
     """
-    plane = region.any(axis=0)
-    lines = region.any(axis=2).any(axis=1), plane.any(axis=1), plane.any(axis=0)
-    held = [np.flatnonzero(line) for line in lines]
+    from_above, from_the_side = np.any(region, axis=0), np.any(region, axis=2)
+    held = [
+        np.flatnonzero(np.any(shadow, axis=axis))
+        for shadow, axis in ((from_the_side, 1), (from_above, 1), (from_above, 0))
+    ]
     if not len(held[0]):
         raise NothingHereError(
             "The clicks leave nothing of the object", do="Begin with a new click."

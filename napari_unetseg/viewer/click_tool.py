@@ -26,7 +26,6 @@ from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.interactive.prompts import drawn_box
 from napari_unetseg.viewer.class_colormap import colormap_of
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
-from napari_unetseg.viewer.image_layers import IMAGE
 from napari_unetseg.viewer.layers import SessionLayers
 from napari_unetseg.viewer.project_layers import PREVIEW
 
@@ -138,8 +137,8 @@ class ClickTool:
         if is_click:
             self._session.click(points[0], positive=positive)
         elif modifiers == _BOX:
-            voxel_size = self._viewer.layers[IMAGE].scale[-3:]
-            self._session.draw_box(drawn_box(points[0], points[-1], voxel_size))
+            scale = self._layers.place(Box((0, 0, 0), (1, 1, 1)))["scale"]
+            self._session.draw_box(drawn_box(points[0], points[-1], scale))
         elif modifiers == _LINE:
             self._session.scribble(points)
         elif modifiers == _CUTTING_LINE:
@@ -157,7 +156,8 @@ class ClickTool:
 
     def _on_wheel(self, viewer: ViewerModel, event: Any) -> None:
         if "Control" in event.modifiers:
-            self._session.rescale_preview(RESCALE ** -float(np.sign(event.delta[1])))
+            turned = float(np.clip(event.delta[1], -1, 1))  # notches, or parts of one
+            self._session.rescale_preview(RESCALE**-turned)
             return
         for callback in self._napari_wheel:
             callback(viewer, event)

@@ -175,3 +175,23 @@ def test_a_click_on_nothing_is_a_sentence_and_keeps_the_preview(
     session.click(inside(truth), positive=False)
     assert "leave nothing" in notices[-1].text
     assert session.preview is kept
+
+
+def test_a_ray_picks_the_first_that_is_probable(
+    session: Session, predicted: Path, truth: np.ndarray
+) -> None:
+    session.open_project(predicted)
+    _, y, x = inside(truth)
+    column = np.flatnonzero(truth[:, y, x])
+    assert session.pick((0, y, x), (1, 0, 0)) == (column[0], y, x)
+    assert session.pick((0, y, x), (-1, 0, 0)) == (column[-1], y, x)
+    assert session.pick((0, y + 1000, x), (1, 0, 0)) is None
+
+
+def test_without_predictions_a_ray_picks_the_brightest(
+    session: Session, project_folder: Path
+) -> None:
+    session.open_project(project_folder)
+    assert session.project is not None
+    image = session.project.volume.read(WHOLE)[0]
+    assert session.pick((0, 20, 30), (1, 0, 0)) == (image[:, 20, 30].argmax(), 20, 30)

@@ -9,6 +9,7 @@ from napari_unetseg.interactive.prompts import (
     BoxPrompt,
     Click,
     Scribble,
+    drawn_box,
     limits_of,
     marked,
     thinned,
@@ -46,6 +47,15 @@ def test_boxes_bound_the_object() -> None:
     boxes = [BoxPrompt(Box((1, 1, 1), (5, 5, 9))), BoxPrompt(Box((0, 2, 0), (9, 9, 8)))]
     assert limits_of(boxes, (4, 9, 9)) == Box((1, 2, 1), (4, 5, 8))
     assert limits_of([Click((0, 0, 0))], (4, 9, 9)) == Box.whole((4, 9, 9))
+
+
+def test_a_drawn_box_is_as_deep_as_it_is_wide() -> None:
+    # Sections twice as thick: half as many.
+    box = drawn_box((10, 20, 30), (10, 11, 21), (2.0, 1.0, 1.0))
+    assert box == Box((8, 11, 21), (13, 21, 31))
+    assert drawn_box((10, 20, 30), (14, 20, 38), (1.0, 1.0, 1.0)).shape == (5, 7, 9)
+    # The smallest one is the voxel under the mouse.
+    assert drawn_box((3, 3, 3), (3, 3, 3), (1.0, 1.0, 1.0)) == Box((3, 3, 3), (4, 4, 4))
 
 
 @given(st.integers(0, 300), st.integers(1, 64))

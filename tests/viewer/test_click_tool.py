@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.click_tool import ClickTool
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_unetseg.app.session import Session
     from napari_unetseg.viewer.layers import SessionLayers
+    from napari_unetseg.viewer.main_widget import MainWidget
 
 pytestmark = pytest.mark.gui
 
@@ -198,3 +200,29 @@ def test_a_click_in_3d_is_the_first_surface_on_the_ray(
     assert np.abs(aside).max() < 2
     assert clicked == [((3, 4, 5), True)]
     del session.pick
+
+
+def test_the_card_says_what_was_found_by_brightness(
+    viewer: Viewer, session: Session, dock: MainWidget
+) -> None:
+    assert session.project is not None
+    image = session.project.volume.read(Box.whole((16, 48, 48)))[0]
+    z, y, x = np.unravel_index(int(image.argmax()), image.shape)
+    viewer.dims.set_current_step(0, int(z))
+    card = dock.panels["correct"]
+    hand = Hand(viewer)
+    hand.rest()
+    dock.edits.set_tool("click")
+    hand.click(at(viewer, int(y), int(x)))
+    assert session.preview is not None
+    card.set_open(True)
+
+    def shown() -> str:
+        labels = card.findChildren(QLabel)
+        return " ".join(x.text() for x in labels if x.isVisibleTo(card))
+
+    hand.wait_until(
+        lambda: "Found by brightness" in shown(), what="the hint", seconds=10
+    )
+    hand.press(Qt.Key.Key_Escape)
+    assert session.preview is None
