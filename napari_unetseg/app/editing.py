@@ -1,4 +1,4 @@
-"""What the person does to labels: strokes, undo, clicks."""
+"""What the person does to labels: strokes and undo."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ from napari_unetseg.app.project import Project
 from napari_unetseg.app.session_base import SessionBase
 from napari_unetseg.data.composite import CompositeLabels
 from napari_unetseg.data.corrections import Stroke
-from napari_unetseg.geometry import Box, Zyx
-from napari_unetseg.interactive.click_segmenter import (
-    ClickConfig,
-    ClickResult,
-    rethreshold,
-    segment_click,
-)
-from napari_unetseg.interactive.prompts import Click
+from napari_unetseg.geometry import Box
 from napari_unetseg.interactive.smart_brush import snapped
 
 
@@ -25,11 +18,6 @@ class EditingVerbs(SessionBase):
 
     Every edit ends in :meth:`_all_written`: the journal first, then the signals.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.preview: ClickResult | None = None
-        self._clicks: tuple[Click, ...] = ()
 
     def composite(self, window: Box) -> CompositeLabels:
         """Return the editable view of a window: corrections over predictions."""
@@ -78,55 +66,6 @@ class EditingVerbs(SessionBase):
     def undo_stroke(self, stroke: Stroke) -> Stroke | None:
         """Take one earlier stroke back while later ones stay."""
         return self._written(lambda project: project.corrections.undo_stroke(stroke))
-
-    def click(self, point: Zyx, positive: bool = True) -> None:
-        """Find the object under a click, or cut the found one with a negative click."""
-        predictions = self.predictions
-        if self._refused("click") or predictions is None:
-            return
-        click = Click(point, positive)
-        clicks = (*self._clicks, click) if self.preview is not None else (click,)
-        with self._noticed():
-            self.preview = segment_click(
-                predictions.read_probability,
-                self._open.volume.shape,
-                clicks,
-                config=ClickConfig(),
-                class_id=None,
-            )
-            self._clicks = clicks
-            self.preview_changed.emit(self.preview)
-
-    def rescale_preview(self, factor: float) -> None:
-        """Make the previewed object larger (factor below 1) or smaller."""
-        if self.preview is not None:
-            self.preview = rethreshold(self.preview, factor)
-            self.preview_changed.emit(self.preview)
-
-    def accept_preview(self) -> Stroke | None:
-        """Write the previewed object as one stroke."""
-        preview = self.preview
-        if preview is None:
-            return None
-        stroke = self._written(
-            lambda project: project.corrections.commit(
-                preview.box,
-                preview.mask,
-                preview.class_id,
-                annotator=self.annotator,
-                tool="click",
-                model_version=project.active_model,
-            )
-        )
-        if stroke is not None:
-            self.drop_preview()
-        return stroke
-
-    def drop_preview(self) -> None:
-        """Forget the previewed object."""
-        if self.preview is not None:
-            self.preview, self._clicks = None, ()
-            self.preview_changed.emit(None)
 
     def _narrow(self, composite: CompositeLabels) -> None:
         """Keep of a pending stroke what the prediction takes for the class."""

@@ -20,6 +20,7 @@ from napari_unetseg.app.history_verbs import HistoryVerbs
 from napari_unetseg.app.long_work import LongWork
 from napari_unetseg.app.object_editing import ObjectVerbs
 from napari_unetseg.app.project import Project, is_project
+from napari_unetseg.app.prompting import PromptingVerbs
 from napari_unetseg.app.review import Review, ReviewVerbs
 from napari_unetseg.app.status import JobStatus, Notice
 from napari_unetseg.config import (
@@ -44,7 +45,7 @@ from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.inference.run import known_blocks
 
 
-class Session(ObjectVerbs, ReviewVerbs, HistoryVerbs):
+class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
     """The open project and everything a person can do with it."""
 
     def __init__(self, preferences: Preferences | None = None) -> None:

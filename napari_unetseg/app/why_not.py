@@ -55,12 +55,6 @@ def _why_not_train(session: SessionBase) -> str:
     return ""
 
 
-def _why_not_click(session: SessionBase) -> str:
-    if session.predictions is None:
-        return "Predict this region first: a click grows in the prediction."
-    return ""
-
-
 def _why_not_worklist(session: SessionBase) -> str:
     if session.predictions is None:
         return "Predict something first: the list ranks what the model is unsure of."
@@ -78,7 +72,6 @@ def _why_not_redo(session: SessionBase) -> str:
 _WHY = {
     "train": _why_not_train,
     "finetune": _why_not_train,
-    "click": _why_not_click,
     "worklist": _why_not_worklist,
     "undo": _why_not_undo,
     "redo": _why_not_redo,

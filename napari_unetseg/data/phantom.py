@@ -32,12 +32,19 @@ Contrast = Literal["standard", "shifted"]
 
 @dataclass(frozen=True)
 class Phantom:
-    """A volume with its truth and its raters; all arrays are uint8 zyx."""
+    """A volume with its truth and its raters; all arrays are uint8 zyx.
+
+    Attributes
+    ----------
+    cells
+        Ids of the single cells, int32 zyx; those that touch share a class only.
+    """
 
     image: np.ndarray
     truth: np.ndarray
     raters: Mapping[str, np.ndarray]
     class_names: tuple[str, ...] = CLASS_NAMES
+    cells: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def make_phantom(
         "Bo": _small_ones_missed(truth, cells),
         "Cy": _neighbours_joined(truth),
     }
-    return Phantom(image, truth, raters)
+    return Phantom(image, truth, raters, cells=cells)
 
 
 def write_phantom(phantom: Phantom, path: Path | str) -> None:

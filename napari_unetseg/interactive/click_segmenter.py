@@ -1,33 +1,59 @@
-"""Click on an object: flood the probability around the click.
+"""From prompts to an object: flood, keep its own lobe, put right what prompts say.
 
-The threshold is half the probability at the click (half maximum), so that objects the
-network is only half sure of are found whole. The box that is looked at grows on the
-sides that the object touches (:mod:`napari_unetseg.interactive.growing`), so the cost
-follows the object and not the volume.
+The threshold is half the evidence at the first prompt (half maximum), so that objects
+the network is only half sure of are found whole. The box that is looked at grows on the
+sides that the object touches, so the cost follows the object and not the volume::
+
+    ┌────────┐          ┌────────────┐
+    │    ┌───┼─         │    ┌────┐  │
+    │ ×  │obj│    ──▶   │ ×  │obj │  │
+    │    └───┼─         │    └────┘  │
+    └────────┘          └────────────┘
+
+Every further prompt moves the log odds around it, see :mod:`.log_odds`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
-from scipy import ndimage
-from skimage.segmentation import watershed
 
 from napari_unetseg.config import Config
 from napari_unetseg.errors import NothingHereError
-from napari_unetseg.geometry import Box, Zyx
-from napari_unetseg.interactive.growing import bounds, goes_on, grown_where_touched
-from napari_unetseg.interactive.prompts import Click
+from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.interactive.evidence import (
+    Evidence,
+    FoundBy,
+    Read,
+    by_brightness,
+    by_prediction,
+)
+from napari_unetseg.interactive.growing import goes_on, grown_where_touched
+from napari_unetseg.interactive.lobes import own_lobes
+from napari_unetseg.interactive.log_odds import put_right
+from napari_unetseg.interactive.masks import (
+    connected,
+    filled,
+    tight_box,
+)
+from napari_unetseg.interactive.prompts import (
+    BoxPrompt,
+    Prompt,
+    limits_of,
+    marked,
+    thinned,
+)
 
-ReadProbability = Callable[[Box], np.ndarray]
+VoxelSize = tuple[float, float, float]
+_MOST_POINTS = 64  # those beside them say the same
 
 
 class ClickConfig(Config):
-    """How a click becomes an object.
+    """How prompts become an object.
 
     Attributes
     ----------
@@ -37,18 +63,54 @@ class ClickConfig(Config):
         A touched side moves out by this share of the length, so often, while the box
         stays below this size: a click is answered at once or not at all.
     least
-        Probability at the click below which there is no object.
+        Probability at the first prompt below which the network knows no object.
     lowest, highest
         Limits of the threshold.
+    neck
+        The object ends where it is narrower than this part of itself; 0: nowhere.
     """
 
     first_box: Zyx = (32, 96, 96)
     growth: float = 0.5
     max_growths: int = 8
-    max_voxels: int = 2**23
-    least: float = 0.10
+    max_voxels: int = 2**21
+    least: float = 0.20
     lowest: float = 0.20
     highest: float = 0.50
+    neck: float = 0.7
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was looked at, for another threshold.
+
+    Attributes
+    ----------
+    evidence
+        × 255, uint8 zyx; covers ``around``.
+    shape
+        Of the volume, zyx.
+    """
+
+    evidence: np.ndarray
+    around: Box
+    shape: Zyx
+    prompts: tuple[Prompt, ...]
+    voxel_size: VoxelSize
+    neck: float
+
+    @property
+    def marked(self) -> tuple[list[Zyx], list[Zyx]]:
+        """Voxels marked as inside and as outside, from the corner of ``around``."""
+        inside, outside = (
+            [
+                zyx(p - a for p, a in zip(point, self.around.start, strict=True))
+                for point in points
+                if self.around.holds(point)
+            ]
+            for points in marked(self.prompts)
+        )
+        return inside, outside
 
 
 @dataclass(frozen=True)
@@ -61,77 +123,79 @@ class ClickResult:
         Where; the mask has the shape of the box.
     class_id
         What the network takes it for.
+    found_by
+        Whether it was found in the prediction or by brightness.
     threshold
-        Probability from which voxels belong to it, 0 to 1.
+        Evidence from which voxels belong to it, 0 to 1.
     is_cut
         Whether the object goes on beyond what was looked at.
-    probability, around, shape, clicks
-        What it was found in, for another threshold.
     """
 
     box: Box
     mask: np.ndarray
     class_id: int
+    found_by: FoundBy
     threshold: float
     n_voxels: int
     is_cut: bool
-    probability: np.ndarray = field(repr=False)
-    around: Box = field(repr=False)
-    shape: Zyx = field(repr=False)
-    clicks: tuple[Click, ...] = field(repr=False)
+    seen: Seen = field(repr=False)
 
 
-def segment_click(
-    read_probability: ReadProbability,
+def segment(
+    prompts: Iterable[Prompt],
     shape: Zyx,
-    clicks: Click | Sequence[Click],
     *,
+    read_probability: Read | None = None,
+    read_image: Read | None = None,
+    voxel_size: Sequence[float] = (1.0, 1.0, 1.0),
     config: ClickConfig | None = None,
     class_id: int | None = None,
+    brightness_class: int = 1,
 ) -> ClickResult:
-    """Return the object under the positive clicks, without what negative ones cut off.
+    """Return the object that prompts mark.
 
     Parameters
     ----------
+    prompts
+        The first is a box, or a positive click or scribble.
+    shape, voxel_size
+        Of the volume, zyx.
     read_probability
         Returns foreground probabilities × 255 of a box, uint8 czyx.
-    shape
-        Of the volume, zyx.
-    clicks
-        One or several; the first is positive.
+    read_image
+        Returns the voxels of a box, zyx: for where the network knows nothing.
     class_id
-        Class to look for; the most probable at the first click if None.
+        Class to look for in the prediction; the most probable at the first prompt if
+        None.
+    brightness_class
+        Class of what is found by brightness.
 
     Raises
     ------
     NothingHereError
-        If there is no object at the first click.
+        If there is no object at the first prompt.
     """
-    config = config or ClickConfig()
-    clicks = (clicks,) if isinstance(clicks, Click) else tuple(clicks)
-    whole = Box.whole(shape)
-    positive = [c.point for c in clicks if c.positive and whole.holds(c.point)]
-    if not positive:
-        raise NothingHereError(
-            "The click is outside of the volume", do="Click inside of it."
-        )
-    class_id = _class_at(read_probability, shape, positive[0], class_id)
-    boxes = (Box.around(point, config.first_box).clipped(shape) for point in positive)
-    around = reduce(Box.hull, boxes)
-    if around.n_voxels > config.max_voxels:
-        raise NothingHereError(
-            "The clicks are too far apart for one object",
-            do="Accept what was found, then click on the next object.",
-        )
+    config, prompts = config or ClickConfig(), tuple(prompts)
+    limits = limits_of(prompts, shape)
+    inside = [point for point in marked(prompts)[0] if limits.holds(point)]
+    start = _start(prompts, inside, limits, shape)
+    around = _first_look(prompts, inside, limits, shape, config)
+    evidence = _predicted(read_probability, start, class_id, config)
+    if evidence is None:
+        points = inside or [start.centre]
+        evidence = _bright(read_image, shape, points, voxel_size, brightness_class)
+    threshold = float(np.clip(0.5 * evidence.top, config.lowest, config.highest))
+    z, y, x = voxel_size
     for _ in range(config.max_growths + 1):
-        probability = read_probability(around)[class_id - 1]
-        threshold = _half_maximum(probability, positive, around, config)
-        result = _flood(probability, around, clicks, class_id, threshold, shape)
-        larger = grown_where_touched(around, result.box, shape, config.growth)
-        if not result.is_cut or larger.n_voxels > config.max_voxels:
+        values = evidence.read(around)
+        seen = Seen(values, around, shape, prompts, (z, y, x), config.neck)
+        own = _own(seen, threshold)
+        found = tight_box(own).shifted(around.start)
+        larger = grown_where_touched(around, found, limits, config.growth)
+        if larger == around or larger.n_voxels > config.max_voxels:
             break
         around = larger
-    return result
+    return _result(seen, own, evidence.class_id, evidence.found_by, threshold)
 
 
 def rethreshold(result: ClickResult, factor: float) -> ClickResult:
@@ -140,139 +204,113 @@ def rethreshold(result: ClickResult, factor: float) -> ClickResult:
     Nothing is read again: the object never grows beyond what was looked at.
     """
     threshold = float(np.clip(result.threshold * factor, 0.02, 0.98))
-    return _flood(
-        result.probability,
-        result.around,
-        result.clicks,
-        result.class_id,
-        threshold,
-        result.shape,
+    own = _own(result.seen, threshold)
+    return _result(result.seen, own, result.class_id, result.found_by, threshold)
+
+
+# --- what the prompts say ----------------------------------------------------------
+
+
+def _start(
+    prompts: Sequence[Prompt], inside: Sequence[Zyx], limits: Box, shape: Zyx
+) -> Box:
+    """Return where the object must be: at the first voxel, or amid a box."""
+    if inside:
+        return Box.around(inside[0], (3, 3, 3)).clipped(shape)
+    if any(isinstance(prompt, BoxPrompt) for prompt in prompts) and limits.n_voxels:
+        return limits.grown([-(n // 4) for n in limits.shape])
+    if any(limits.holds(point) for point in marked(prompts)[1]):
+        raise NothingHereError(
+            "The clicks leave nothing of the object", do="Begin with a new click."
+        )
+    raise NothingHereError(
+        "The click is outside of the volume", do="Click inside of it."
     )
 
 
-def _class_at(
-    read_probability: ReadProbability, shape: Zyx, seed: Zyx, class_id: int | None
-) -> int:
-    near = read_probability(Box.around(seed, (3, 3, 3)).clipped(shape))
-    if class_id is None:
-        return int(near.max(axis=(1, 2, 3)).argmax()) + 1
-    if not 1 <= class_id <= len(near):
+def _first_look(
+    prompts: Sequence[Prompt],
+    inside: Sequence[Zyx],
+    limits: Box,
+    shape: Zyx,
+    config: ClickConfig,
+) -> Box:
+    """Return the box that is read first."""
+    if any(isinstance(prompt, BoxPrompt) for prompt in prompts):
+        around = limits
+    else:
+        boxes = (Box.around(p, config.first_box).clipped(shape) for p in inside)
+        around = reduce(Box.hull, boxes)
+    if around.n_voxels > config.max_voxels:
         raise NothingHereError(
-            "The model does not know this class",
-            do="Paint it with the brush, then fine-tune the model.",
+            "The clicks are too far apart for one object",
+            do="Accept what was found, then click on the next object.",
         )
-    return class_id
+    return around
 
 
-def _half_maximum(
-    probability: np.ndarray, positive: Sequence[Zyx], around: Box, config: ClickConfig
-) -> float:
-    """Return the threshold at which the weakest of the clicked objects is whole."""
-    tops = [_near(probability, point, around).max() / 255 for point in positive]
-    if tops[0] < config.least:
+def _predicted(
+    read_probability: Read | None, start: Box, class_id: int | None, config: ClickConfig
+) -> Evidence | None:
+    """Return what the network says, None where it knows no object."""
+    if read_probability is None:
+        return None
+    found = by_prediction(read_probability, start, class_id)
+    return found if found.top >= config.least else None
+
+
+def _bright(
+    read_image: Read | None,
+    shape: Zyx,
+    points: Sequence[Zyx],
+    voxel_size: Sequence[float],
+    class_id: int,
+) -> Evidence:
+    if read_image is None:
         raise NothingHereError(
             "The prediction sees no object here",
             do="Click on one that it shows, or paint it with the brush.",
         )
-    weakest = min(top for top in tops if top >= config.least)
-    return float(np.clip(0.5 * weakest, config.lowest, config.highest))
+    return by_brightness(read_image, shape, points, voxel_size, class_id)
 
 
-def _flood(
-    probability: np.ndarray,
-    around: Box,
-    clicks: Sequence[Click],
-    class_id: int,
-    threshold: float,
-    shape: Zyx,
+# --- the object --------------------------------------------------------------------
+
+
+def _own(seen: Seen, threshold: float) -> np.ndarray:
+    """Return the object, bool zyx, as all prompts want it."""
+    inside, outside = seen.marked
+    above = seen.evidence >= math.ceil(255 * threshold)
+    if not inside:
+        return connected(above, None)
+    region = connected(above, inside)
+    own = own_lobes(region, inside, seen.voxel_size, seen.neck)
+    if len(inside) + len(outside) == 1:
+        return filled(own, outside)
+    return put_right(
+        seen.evidence,
+        own,
+        threshold,
+        thinned(inside, _MOST_POINTS),
+        thinned(outside, _MOST_POINTS),
+        seen.voxel_size,
+    )
+
+
+def _result(
+    seen: Seen, own: np.ndarray, class_id: int, found_by: FoundBy, threshold: float
 ) -> ClickResult:
-    """Return what is connected with the positive clicks above a threshold."""
-    seeds = [(around.local(c.point), c.positive) for c in clicks
-             if around.holds(c.point)]  # fmt: skip
-    components, _ = ndimage.label(probability >= math.ceil(255 * threshold))
-    numbers = {_component(components, probability, p) for p, good in seeds if good}
-    region = np.zeros(probability.shape, bool)
-    for number in numbers - {0}:
-        region |= components == number
-    positive = [p for p, good in seeds if good]
-    for point in positive:  # a clicked voxel is the person's word
-        region[point] = True
-    tight = _bounds(region)
-    inside = [(tight.local(p), good) for p, good in seeds if tight.holds(p)]
-    mask = _filled(region[tight.slices], [p for p, good in inside if not good])
-    if any(mask[p] for p, good in inside if not good):
-        mask = _cut(mask, probability[tight.slices], inside)
-        inner = _bounds(mask)
-        mask, tight = mask[inner.slices], inner.shifted(tight.start)
-    box = tight.shifted(around.start)
+    tight = tight_box(own)
+    box = tight.shifted(seen.around.start)
+    mask = own[tight.slices]
+    limits = limits_of(seen.prompts, seen.shape)
     return ClickResult(
         box=box,
         mask=mask,
         class_id=class_id,
+        found_by=found_by,
         threshold=threshold,
         n_voxels=int(mask.sum()),
-        is_cut=goes_on(around, box, shape),
-        probability=probability,
-        around=around,
-        shape=shape,
-        clicks=tuple(clicks),
+        is_cut=goes_on(seen.around, box, limits),
+        seen=seen,
     )
-
-
-def _cut(
-    mask: np.ndarray, probability: np.ndarray, seeds: Sequence[tuple[Zyx, bool]]
-) -> np.ndarray:
-    """Give each voxel to the click it is reached from first, downhill; keep ours.
-
-    Two objects part along the valley of probability between their clicks, and where
-    there is none, half way.
-    """
-    markers = np.zeros(mask.shape, np.int32)
-    for number, (point, _) in enumerate(seeds, start=1):
-        markers[point] = number
-    ours = np.array([False, *(good for _, good in seeds)])
-    owners = watershed(-probability.astype(np.int16), markers, mask=mask)
-    kept: np.ndarray = ours[owners]
-    return kept
-
-
-def _filled(region: np.ndarray, stay_open: Sequence[Zyx]) -> np.ndarray:
-    """Close the holes, but those that hold one of these voxels.
-
-    A hole is background from which no way leads out of the box.
-    """
-    parts, n_parts = ndimage.label(~np.pad(region, 1))
-    if n_parts < 2:
-        return region
-    around, parts = parts[0, 0, 0], parts[1:-1, 1:-1, 1:-1]
-    filled: np.ndarray = parts != around
-    for point in stay_open:
-        if not region[point]:
-            filled &= parts != parts[point]
-    return filled
-
-
-def _component(components: np.ndarray, probability: np.ndarray, point: Zyx) -> int:
-    """Return the component of the most probable voxel next to a click."""
-    whole = Box.whole(probability.shape)
-    near = Box.around(point, (3, 3, 3)).intersection(whole).slices
-    part = components[near]
-    if components[point] or not part.any():
-        return int(components[point])
-    best = np.where(part > 0, probability[near].astype(int), -1)
-    return int(part.flat[int(best.argmax())])
-
-
-def _near(probability: np.ndarray, point: Zyx, around: Box) -> np.ndarray:
-    """Return the probabilities next to a click."""
-    near = Box.around(point, (3, 3, 3)).intersection(around).relative_to(around)
-    return probability[near.slices]
-
-
-def _bounds(region: np.ndarray) -> Box:
-    found = bounds(region)
-    if found is None:
-        raise NothingHereError(
-            "The clicks leave nothing of the object", do="Begin with a new click."
-        )
-    return found

@@ -146,7 +146,7 @@ def object_at(
         number = int(pieces[place])
         tight = Box.from_slices(ndimage.find_objects(pieces, number)[number - 1])
         found = tight.shifted(around.start)
-        is_cut = goes_on(around, found, shape)
+        is_cut = goes_on(around, found, Box.whole(shape))
         larger = _larger(around, found, shape, config)
         if not is_cut or larger.n_voxels > config.max_voxels:
             mask = pieces[tight.slices] == number
@@ -158,7 +158,9 @@ def _larger(around: Box, found: Box, shape: Zyx, config: ObjectConfig) -> Box:
     """Return the next box: one without room to spare if that would be too large."""
     close = found.grown(1).intersection(around)
     for box, share in ((around, 1.0), (close, 1.0), (close, 0.25)):
-        larger = grown_where_touched(box, found, shape, share * config.growth)
+        larger = grown_where_touched(
+            box, found, Box.whole(shape), share * config.growth
+        )
         if larger.n_voxels <= config.max_voxels:
             break
     return larger

@@ -2,18 +2,28 @@
 
 ::
 
-    click ──▶ session.click ──▶ preview_changed ──▶ outline
-    Shift+click cuts away          Enter ──▶ session.accept_preview   one stroke
-    [ and ] smaller, larger        Esc ────▶ session.drop_preview     nothing happened
+    click                 finds the object      ──▶ session.click
+    Shift+click           cuts away                          │
+    Ctrl+drag             box around it         ──▶ session.draw_box
+    Ctrl+Shift+drag       line through it       ──▶ session.scribble
+    Shift+drag            line, cuts away                    ▼
+    Ctrl+wheel, [ and ]   larger, smaller           preview_changed ──▶ outline
+    Enter / Esc           take it / leave it
+
+What napari does with plain drags (moves) and with Alt (zooms) it goes on doing. In 3D
+a click means the first surface that it hits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.interactive.prompts import drawn_box
 from napari_unetseg.viewer.class_colormap import colormap_of
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.layers import SessionLayers
@@ -27,7 +37,28 @@ if TYPE_CHECKING:
 
 _OUTLINE = (1.0, 1.0, 1.0, 1.0)
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
+_BOX, _LINE, _CUTTING_LINE = {"Control"}, {"Control", "Shift"}, {"Shift"}
+_DRAWING = (_BOX, _LINE, _CUTTING_LINE)
 RESCALE = 1.25
+FOUND_BY = {
+    "prediction": "Found in the prediction.",
+    "brightness": "Found by brightness: the network knows no object here.",
+}
+
+
+@dataclass(frozen=True)
+class _Ray:
+    """Where a click in a 3D view looks: a point and a direction of the world, zyx."""
+
+    position: np.ndarray
+    direction: np.ndarray
+
+    @classmethod
+    def of(cls, event: Any) -> _Ray | None:
+        if event.view_direction is None:
+            return None
+        position, direction = event.position[-3:], event.view_direction[-3:]
+        return cls(np.asarray(position, float), np.asarray(direction, float))
 
 
 class ClickTool:
@@ -45,6 +76,7 @@ class ClickTool:
         viewer.mouse_drag_callbacks.append(self._on_drag)
         session.preview_changed.connect(self._on_preview)
         layers.changed.connect(self._on_layers)
+        self._napari_wheel: tuple[Callable[..., None], ...] = ()
 
     @property
     def has_preview(self) -> bool:
@@ -55,9 +87,9 @@ class ClickTool:
         """Take the previewed object."""
         self._session.accept_preview()
 
-    def drop(self) -> None:
+    def leave(self) -> None:
         """Leave the previewed object."""
-        self._session.drop_preview()
+        self._session.leave_preview()
 
     def larger(self) -> None:
         """Grow the previewed object."""
@@ -69,6 +101,7 @@ class ClickTool:
 
     def close(self) -> None:
         """Let go of session and viewer."""
+        self._give_wheel_back()
         self._viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._session.preview_changed.disconnect(self._on_preview)
         self._layers.changed.disconnect(self._on_layers)
@@ -76,23 +109,78 @@ class ClickTool:
     def _on_drag(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
         if event.button != 1 or not self._is_chosen():
             return
-        position, positive = event.position, "Shift" not in event.modifiers
+        modifiers, ray = set(event.modifiers), _Ray.of(event)
+        points = [self._layers.voxel_at(event.position)]
+        is_drawing = modifiers in _DRAWING and viewer.dims.ndisplay == 2
+        camera = viewer.scene.camera
+        could_pan = camera.mouse_pan
+        camera.mouse_pan = could_pan and not is_drawing
         yield
-        if event.type == "mouse_move":
-            return  # dragged: the camera moved, nobody clicked
+        while event.type == "mouse_move":
+            points.append(self._layers.voxel_at(event.position))
+            yield
+        camera.mouse_pan = could_pan
+        is_click = len(points) == 1
         if viewer.dims.ndisplay == 3:
-            viewer.status = "Click in the 2D view."
+            if is_click and ray is not None:
+                self._click_in_3d(ray, positive="Shift" not in modifiers)
             return
-        point = self._layers.voxel_at(position)
+        inside = tuple(dict.fromkeys(p for p in points if p is not None))
+        if inside:
+            self._prompt(inside, modifiers, is_click=is_click)
+
+    def _prompt(
+        self, points: tuple[Zyx, ...], modifiers: set[str], *, is_click: bool
+    ) -> None:
+        """Give the session what was drawn; a plain drag has moved the camera."""
+        positive = "Shift" not in modifiers
+        if is_click:
+            self._session.click(points[0], positive=positive)
+        elif modifiers == _BOX:
+            scale = self._layers.place(Box((0, 0, 0), (1, 1, 1)))["scale"]
+            self._session.draw_box(drawn_box(points[0], points[-1], scale))
+        elif modifiers == _LINE:
+            self._session.scribble(points)
+        elif modifiers == _CUTTING_LINE:
+            self._session.scribble(points, positive=False)
+
+    def _click_in_3d(self, ray: _Ray, *, positive: bool) -> None:
+        place = self._layers.place(Box((0, 0, 0), (1, 1, 1)))
+        if not place:
+            return
+        scale = np.asarray(place["scale"])
+        start = (ray.position - place["translate"]) / scale
+        point = self._session.pick(start, ray.direction / scale)
         if point is not None:
             self._session.click(point, positive=positive)
+
+    def _on_wheel(self, viewer: ViewerModel, event: Any) -> None:
+        if "Control" in event.modifiers:
+            turned = float(np.clip(event.delta[1], -1, 1))  # notches, or parts of one
+            self._session.rescale_preview(RESCALE**-turned)
+            return
+        for callback in self._napari_wheel:
+            callback(viewer, event)
+
+    def _take_wheel(self) -> None:
+        """Have Ctrl+wheel, which moves through slices, while there is a preview."""
+        if not self._napari_wheel:
+            self._napari_wheel = tuple(self._viewer.mouse_wheel_callbacks)
+            self._viewer.mouse_wheel_callbacks[:] = [self._on_wheel]
+
+    def _give_wheel_back(self) -> None:
+        if self._napari_wheel:
+            self._viewer.mouse_wheel_callbacks[:] = list(self._napari_wheel)
+            self._napari_wheel = ()
 
     def _on_preview(self, preview: ClickResult | None) -> None:
         layer = self._layers.layer(PREVIEW)
         if preview is None:
+            self._give_wheel_back()
             if layer is not None:
                 layer.visible = False
             return
+        self._take_wheel()
         if layer is None:
             layer = self._new_layer(preview)
             self._layers.put(layer)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy import QtTest
-from qtpy.QtCore import QEventLoop, QPoint, Qt, QTimer
+from qtpy.QtCore import QEventLoop, QPoint, QPointF, Qt, QTimer
+from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 if TYPE_CHECKING:
@@ -77,6 +78,27 @@ class Hand:
             QTest.mouseMove(self.canvas, pixel)
             self.rest(1)
         QTest.mouseRelease(self.canvas, _LEFT, modifiers, pixels[-1])
+        self.rest()
+
+    def roll(
+        self,
+        world: Sequence[float],
+        steps: int,
+        modifiers: Qt.KeyboardModifier = _PLAIN,
+    ) -> None:
+        """Turn the wheel over a point by this many notches, away if positive."""
+        pixel = QPointF(self.position(world))
+        turned = QWheelEvent(
+            pixel,
+            QPointF(self.canvas.mapToGlobal(pixel.toPoint())),
+            QPoint(),
+            QPoint(0, 120 * steps),
+            Qt.MouseButton.NoButton,
+            modifiers,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(self.canvas, turned)
         self.rest()
 
     def press(

@@ -77,7 +77,7 @@ KEYS = (
     KeyRow(
         "Escape",
         "leave the object that the click found; forget the marks",
-        "drop_preview",
+        "leave_preview",
     ),
     KeyRow("[", "smaller brush, or smaller object after a click", "smaller"),
     KeyRow("]", "larger brush, or larger object after a click", "larger"),
@@ -160,13 +160,13 @@ class KeyActions:
         self._click_tool.accept()
         return True
 
-    def drop_preview(self) -> bool:
+    def leave_preview(self) -> bool:
         """Leave the previewed object, or forget the marks."""
         if not self._click_tool.has_preview:
             was_waiting = self._edits.object_tool.is_waiting
             self._edits.object_tool.forget()
             return was_waiting
-        self._click_tool.drop()
+        self._click_tool.leave()
         return True
 
     def smaller(self) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.click_tool import ClickTool
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
 
     from napari_unetseg.app.session import Session
     from napari_unetseg.viewer.layers import SessionLayers
+    from napari_unetseg.viewer.main_widget import MainWidget
 
 pytestmark = pytest.mark.gui
 
+CTRL = Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
 Clicked = list[tuple[tuple[int, int, int], bool]]
+Called = list[tuple[Any, ...]]
 
 
 @pytest.fixture
@@ -33,8 +39,25 @@ def clicked(session: Session, monkeypatch: pytest.MonkeyPatch) -> Clicked:
 
 
 @pytest.fixture
-def tool(viewer: Viewer, session: Session, layers: SessionLayers) -> ClickTool:
-    return ClickTool(viewer, session, layers, lambda: True)
+def drawn(session: Session, monkeypatch: pytest.MonkeyPatch) -> Called:
+    """The boxes and lines that the session was given."""
+    asked: Called = []
+    monkeypatch.setattr(session, "draw_box", lambda box: asked.append(("box", box)))
+    monkeypatch.setattr(
+        session,
+        "scribble",
+        lambda corners, positive=True: asked.append(("line", corners, positive)),
+    )
+    return asked
+
+
+@pytest.fixture
+def tool(
+    viewer: Viewer, session: Session, layers: SessionLayers
+) -> Iterator[ClickTool]:
+    tool = ClickTool(viewer, session, layers, lambda: True)
+    yield tool
+    tool.close()
 
 
 def at(viewer: Viewer, y: float, x: float) -> tuple[float, float, float]:
@@ -79,7 +102,8 @@ def test_preview_is_an_outline_at_its_place(
     active = viewer.layers.selection.active
     box = Box((4, 10, 12), (6, 20, 24))
     mask = np.ones(box.shape, dtype=bool)
-    session.preview_changed.emit(SimpleNamespace(box=box, mask=mask))
+    shown = SimpleNamespace(box=box, mask=mask, found_by="brightness")
+    session.preview_changed.emit(shown)
     layer = viewer.layers["preview"]
     assert layer.visible
     assert layer.contour == 1
@@ -89,3 +113,116 @@ def test_preview_is_an_outline_at_its_place(
     assert viewer.layers.selection.active is active
     session.preview_changed.emit(None)
     assert not layer.visible
+
+
+def test_ctrl_dragging_draws_a_box_and_leaves_the_camera(
+    viewer: Viewer, session: Session, clicked: Clicked, drawn: Called, tool: ClickTool
+) -> None:
+    hand = Hand(viewer)
+    hand.rest()
+    before = viewer.scene.camera.center
+    hand.drag([at(viewer, 20, 10), at(viewer, 24, 14), at(viewer, 29, 17)], CTRL)
+    z = viewer.dims.current_step[0]
+    (_, box), *others = drawn
+    assert (box.start[1:], box.stop[1:]) == ((20, 10), (30, 18))
+    assert box.start[0] < z < box.stop[0]
+    assert not others and not clicked
+    assert viewer.scene.camera.center == before
+
+
+@pytest.mark.parametrize(
+    ("modifiers", "positive"), [(CTRL | SHIFT, True), (SHIFT, False)]
+)
+def test_shift_dragging_draws_a_line(
+    viewer: Viewer,
+    clicked: Clicked,
+    drawn: Called,
+    tool: ClickTool,
+    modifiers: Qt.KeyboardModifier,
+    positive: bool,
+) -> None:
+    hand = Hand(viewer)
+    hand.rest()
+    before = viewer.scene.camera.center
+    hand.drag([at(viewer, 20, 10), at(viewer, 20, 20), at(viewer, 30, 20)], modifiers)
+    z = viewer.dims.current_step[0]
+    (_, corners, sign), *others = drawn
+    assert corners == ((z, 20, 10), (z, 20, 20), (z, 30, 20))
+    assert sign is positive
+    assert not others and not clicked
+    assert viewer.scene.camera.center == before
+
+
+def test_ctrl_wheel_changes_the_object_while_there_is_one(
+    viewer: Viewer, session: Session, tool: ClickTool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors: list[float] = []
+    monkeypatch.setattr(session, "rescale_preview", factors.append)
+    hand = Hand(viewer)
+    hand.rest()
+    place, napari_s = at(viewer, 20, 20), list(viewer.mouse_wheel_callbacks)
+    box = Box((4, 10, 12), (6, 20, 24))
+    mask = np.ones(box.shape, dtype=bool)
+    shown = SimpleNamespace(box=box, mask=mask, found_by="prediction")
+    session.preview_changed.emit(shown)
+    before = viewer.dims.current_step
+    hand.roll(place, 1, CTRL)
+    hand.roll(place, -1, CTRL)
+    assert factors[0] < 1 < factors[1]
+    assert viewer.dims.current_step == before
+
+    session.preview_changed.emit(None)
+    hand.roll(place, 1, CTRL)
+    assert len(factors) == 2
+    assert viewer.dims.current_step != before
+    assert viewer.mouse_wheel_callbacks == napari_s
+
+
+def test_a_click_in_3d_is_the_first_surface_on_the_ray(
+    viewer: Viewer, session: Session, clicked: Clicked, tool: ClickTool
+) -> None:
+    asked: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def pick(point: np.ndarray, direction: np.ndarray) -> tuple[int, int, int]:
+        asked.append((point, direction))
+        return (3, 4, 5)
+
+    session.pick = pick  # type: ignore[method-assign]
+    viewer.dims.ndisplay = 3
+    hand = Hand(viewer)
+    hand.rest()
+    centre = tuple(np.array([8, 24, 24]) * viewer.layers["image"].scale)
+    hand.click(centre)
+    ((point, direction),) = asked
+    # The ray goes through the middle of the volume, from the front.
+    along = np.array([8, 24, 24]) - point
+    aside = along - direction * (along @ direction) / (direction @ direction)
+    assert np.abs(aside).max() < 2
+    assert clicked == [((3, 4, 5), True)]
+    del session.pick
+
+
+def test_the_card_says_what_was_found_by_brightness(
+    viewer: Viewer, session: Session, dock: MainWidget
+) -> None:
+    assert session.project is not None
+    image = session.project.volume.read(Box.whole((16, 48, 48)))[0]
+    z, y, x = np.unravel_index(int(image.argmax()), image.shape)
+    viewer.dims.set_current_step(0, int(z))
+    card = dock.panels["correct"]
+    hand = Hand(viewer)
+    hand.rest()
+    dock.edits.set_tool("click")
+    hand.click(at(viewer, int(y), int(x)))
+    assert session.preview is not None
+    card.set_open(True)
+
+    def shown() -> str:
+        labels = card.findChildren(QLabel)
+        return " ".join(x.text() for x in labels if x.isVisibleTo(card))
+
+    hand.wait_until(
+        lambda: "Found by brightness" in shown(), what="the hint", seconds=10
+    )
+    hand.press(Qt.Key.Key_Escape)
+    assert session.preview is None

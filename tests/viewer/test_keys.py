@@ -133,7 +133,7 @@ def test_enter_and_escape_answer_a_preview(
     answers: list[str] = []
     monkeypatch.setattr(ClickTool, "has_preview", True)
     monkeypatch.setattr(session, "accept_preview", lambda: answers.append("accept"))
-    monkeypatch.setattr(session, "drop_preview", lambda: answers.append("drop"))
+    monkeypatch.setattr(session, "leave_preview", lambda: answers.append("drop"))
     monkeypatch.setattr(session, "rescale_preview", answers.append)
     for key in (
         Qt.Key.Key_Return,

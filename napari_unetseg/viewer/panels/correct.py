@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.viewer.card import Fold, section
+from napari_unetseg.viewer.click_tool import FOUND_BY
 from napari_unetseg.viewer.controls import (
     Choice,
     explain,
@@ -32,12 +33,16 @@ from napari_unetseg.viewer.panels.object_tools import ObjectTools
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.style import SWATCH, Palette, hollow_swatch, swatch
 
+_CLICK = """Click an object to find it, Shift+click to cut away (C).
+Ctrl+drag: a box around it. Ctrl+Shift+drag: a line through it.
+Shift+drag: a line through what does not belong to it.
+Ctrl+wheel: larger or smaller."""
 _TOOLS = (
     ("brush", "Brush", "Paint the chosen class (B)."),
     ("eraser", "Eraser", "Erase: what you erase counts as background (E)."),
     ("fill", "Fill", "Fill a connected region with the chosen class (F)."),
     ("polygon", "Polygon", "Draw an outline point by point; Enter closes it."),
-    (CLICK, "Click", "Click an object to find it, Shift+click to cut away (C)."),
+    (CLICK, "Click", _CLICK),
 )
 _TOOL_TIPS = {key: tip for key, _, tip in _TOOLS}
 _ROW_HEIGHT, _MAX_ROWS = 24, 7
@@ -167,7 +172,7 @@ class CorrectPanel(Panel):
             row(
                 push_button("Take it", "Write the found object (Enter).",
                             click.accept, "primary"),
-                push_button("Leave it", "Forget the found object (Esc).", click.drop),
+                push_button("Leave it", "Forget the found object (Esc).", click.leave),
                 None,
                 push_button("smaller", "A smaller object ( [ ).", click.smaller),
                 push_button("larger", "A larger object ( ] ).", click.larger),
@@ -190,14 +195,14 @@ class CorrectPanel(Panel):
 
     def _show_tools(self, refused: str) -> None:
         for tool, tip in _TOOL_TIPS.items():
-            reason = refused
-            if tool == CLICK and not refused:
-                reason = self.session.why_not("click")
-            explain(self.tools.button(tool), tip, reason)
+            explain(self.tools.button(tool), tip, refused)
         self.tools.choose(self.edits.tool)
         chosen = self.edits.tool in MODES
-        reason = self.edits.reason if chosen or refused else ""
-        set_hint(self._hint, reason or self.edits.object_tool.hint)
+        hint = self.edits.reason if chosen or refused else ""
+        preview = self.session.preview
+        if preview is not None:
+            hint = FOUND_BY[preview.found_by]
+        set_hint(self._hint, hint or self.edits.object_tool.hint)
 
     def _show_brush(self, refused: str) -> None:
         size = self.edits.brush.size
@@ -206,7 +211,7 @@ class CorrectPanel(Panel):
             control.setValue(size)
             control.blockSignals(False)
             explain(control, _BRUSH, refused)
-        self.options.show_brush(refused, self.session.why_not("click"))
+        self.options.show_brush(refused, self.session.why_not("worklist"))
 
     def _show_classes(self) -> None:
         project = self.session.project
