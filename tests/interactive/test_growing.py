@@ -6,7 +6,7 @@ import pytest
 from napari_unetseg.geometry import Box
 from napari_unetseg.interactive.growing import bounds, goes_on, grown_where_touched
 
-SHAPE = (40, 40, 40)
+WHOLE = Box.whole((40, 40, 40))
 AROUND = Box((10, 10, 10), (20, 20, 20))
 
 
@@ -20,15 +20,15 @@ AROUND = Box((10, 10, 10), (20, 20, 20))
     ],
 )
 def test_a_box_grows_where_it_is_touched(found: Box, larger: Box) -> None:
-    assert grown_where_touched(AROUND, found, SHAPE, 0.5) == larger
-    assert goes_on(AROUND, found, SHAPE) is (larger != AROUND)
+    assert grown_where_touched(AROUND, found, WHOLE, 0.5) == larger
+    assert goes_on(AROUND, found, WHOLE) is (larger != AROUND)
 
 
 def test_the_end_of_the_volume_is_no_side_to_grow_on() -> None:
     corner = Box((0, 0, 0), (20, 20, 40))
-    assert not goes_on(corner, Box((0, 0, 0), (19, 19, 40)), SHAPE)
-    grown = grown_where_touched(corner, corner, SHAPE, 2.0)
-    assert grown == Box.whole(SHAPE)
+    assert not goes_on(corner, Box((0, 0, 0), (19, 19, 40)), WHOLE)
+    grown = grown_where_touched(corner, corner, WHOLE, 2.0)
+    assert grown == WHOLE
 
 
 def test_bounds_fit_tightly() -> None:
