@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections import Counter
+import time
 from typing import TypeAlias
 
 import numpy as np
 
 from napari_unetseg.app.project import Project
+from napari_unetseg.app.review_progress import ReviewProgress
 from napari_unetseg.app.session_base import SessionBase
 from napari_unetseg.app.thumbnails import thumbnail
 from napari_unetseg.errors import UnetsegError
@@ -35,6 +36,7 @@ class Review:
         self.pictures: dict[WorkItem, np.ndarray] = {}
         self.index = -1
         self._came_up_after = 0  # the row of the journal before
+        self._came_up_at = 0.0
 
     @property
     def current(self) -> WorkItem | None:
@@ -61,7 +63,7 @@ class Review:
             return None
         start = self.index if self.index >= 0 else (-1 if by > 0 else 0)
         self.index = (start + by) % len(self.items)
-        self._came_up_after = self._last_row()
+        self._came_up_after, self._came_up_at = self._last_row(), time.monotonic()
         return self.current
 
     def close_current(self, annotator: str, state: str) -> Box | None:
@@ -75,7 +77,12 @@ class Review:
         if state == "accepted" and self._was_edited(item.box):
             state = "corrected"
         self._project.corrections.add_reviewed(
-            item.box, annotator, self._project.active_model, state
+            item.box,
+            annotator,
+            self._project.active_model,
+            state,
+            class_id=item.class_id,
+            seconds=round(time.monotonic() - self._came_up_at, 1),
         )
         self.items = tuple(other for other in self.items if other is not item)
         self.index = min(self.index, len(self.items)) - 1
@@ -133,12 +140,11 @@ class ReviewVerbs(SessionBase):
         return None if self._review is None else self._review.pictures.get(item)
 
     @property
-    def review_counts(self) -> dict[str, int]:
-        """How many regions each annotator has looked at."""
+    def progress(self) -> ReviewProgress:
+        """How many regions were looked at, by whom, of which class, how fast."""
         if self.project is None:
-            return {}
-        reviewed = self.project.corrections.reviewed()
-        return dict(Counter(region.annotator for region in reviewed))
+            return ReviewProgress()
+        return ReviewProgress.of(self.project.corrections.reviewed())
 
     @property
     def worklist_index(self) -> int:

@@ -18,8 +18,10 @@ from napari_unetseg.errors import (
     ReadOnlyError,
 )
 
-# 0: before there was a number; the same tables, no row of the kind revert.
+# 0: before there was a number; no row of the kind revert, regions without class and
+# seconds.
 VERSION = 1
+_ADDED = {"class_id": "INT", "seconds": "REAL"}  # to the table reviewed
 _SCHEMA = f"""
 BEGIN;
 CREATE TABLE IF NOT EXISTS strokes (
@@ -30,7 +32,7 @@ CREATE TABLE IF NOT EXISTS strokes (
 CREATE TABLE IF NOT EXISTS reviewed (
     id INTEGER PRIMARY KEY, annotator TEXT NOT NULL, time TEXT NOT NULL,
     state TEXT NOT NULL, model_version TEXT,
-    z0 INT, y0 INT, x0 INT, z1 INT, y1 INT, x1 INT);
+    z0 INT, y0 INT, x0 INT, z1 INT, y1 INT, x1 INT, class_id INT, seconds REAL);
 CREATE TABLE IF NOT EXISTS rejected_clicks (
     id INTEGER PRIMARY KEY, annotator TEXT NOT NULL, time TEXT NOT NULL,
     model_version TEXT, z INT, y INT, x INT, class_id INT);
@@ -100,10 +102,19 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         if version < VERSION:  # a full disk can still be opened
             connection.executescript(_SCHEMA)
+            for name in columns_without(connection):
+                added = f"ALTER TABLE reviewed ADD COLUMN {name} {_ADDED[name]}"
+                connection.execute(added)
     except (sqlite3.Error, NewerProjectError):
         connection.close()
         raise
     return connection
+
+
+def columns_without(connection: sqlite3.Connection) -> list[str]:
+    """Return the columns of ``reviewed`` that an older program has not made."""
+    known = {row[1] for row in connection.execute("PRAGMA table_info(reviewed)")}
+    return [name for name in _ADDED if name not in known]
 
 
 def check_length(path: Path) -> None:

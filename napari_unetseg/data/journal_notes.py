@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from napari_unetseg.data.journal_file import JournalFile
+from napari_unetseg.data.journal_file import JournalFile, columns_without
 from napari_unetseg.geometry import Box
 
 BOX = "z0, y0, x0, z1, y1, x1"
 _COLUMNS = {
-    "reviewed": f"annotator, time, state, model_version, {BOX}",
+    "reviewed": f"annotator, time, state, model_version, {BOX}, class_id, seconds",
     "rejected_clicks": "annotator, time, model_version, z, y, x, class_id",
 }
 
@@ -28,6 +28,10 @@ class Reviewed:
     ----------
     state
         ``accepted``; ``corrected``, if labels were changed first; or ``skipped``.
+    class_id
+        The class that was in doubt, None if it was a part of the view.
+    seconds
+        How long somebody looked at it, None if nobody knows.
     """
 
     id: int
@@ -36,30 +40,36 @@ class Reviewed:
     time: str
     state: str
     model_version: str | None
+    class_id: int | None = None
+    seconds: float | None = None
 
 
 class ReviewNotes(JournalFile):
     """The tables of notes."""
 
     def add_reviewed(
-        self, box: Box, annotator: str, model_version: str | None, state: str
+        self,
+        box: Box,
+        annotator: str,
+        model_version: str | None,
+        state: str,
+        *,
+        class_id: int | None = None,
+        seconds: float | None = None,
     ) -> None:
         """Note that somebody looked at a region."""
         self._write(
-            f"INSERT INTO reviewed (annotator, time, state, model_version, {BOX})"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (annotator, now(), state, model_version, *numbers(box)),
+            f"INSERT INTO reviewed ({_COLUMNS['reviewed']})"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (annotator, now(), state, model_version, *numbers(box), class_id, seconds),
         )
 
     def reviewed(self) -> list[Reviewed]:
         """Return the regions that somebody looked at, oldest first."""
         rows = self._rows(
-            f"SELECT id, annotator, time, state, model_version, {BOX} FROM reviewed"
-            " ORDER BY id"
+            f"SELECT id, {self._known('reviewed')} FROM reviewed ORDER BY id"
         )
-        return [
-            Reviewed(r[0], Box(r[5:8], r[8:11]), r[1], r[2], r[3], r[4]) for r in rows
-        ]
+        return [Reviewed(r[0], Box(r[5:8], r[8:11]), *r[1:5], *r[11:13]) for r in rows]
 
     def remove_reviewed(self, identifier: int) -> None:
         """Take a note back."""
@@ -86,7 +96,7 @@ class ReviewNotes(JournalFile):
 
     def notes(self, table: str) -> list[tuple[Any, ...]]:
         """Return the rows of ``reviewed`` or ``rejected_clicks`` without their ids."""
-        return self._rows(f"SELECT {_COLUMNS[table]} FROM {table} ORDER BY id")
+        return self._rows(f"SELECT {self._known(table)} FROM {table} ORDER BY id")
 
     def add_notes(self, table: str, notes: Sequence[tuple[Any, ...]]) -> int:
         """Append the notes that are not there yet; return how many."""
@@ -99,6 +109,16 @@ class ReviewNotes(JournalFile):
                 f"INSERT INTO {table} ({columns}) VALUES ({places})", new
             )
         return len(new)
+
+    def _known(self, table: str) -> str:
+        """Return the columns of a table, NULL for those an older file has not."""
+        columns = _COLUMNS[table]
+        if table == "reviewed":
+            with self._lock:
+                missing = columns_without(self._connection)
+            for name in missing:
+                columns = columns.replace(name, "NULL")
+        return columns
 
 
 def numbers(box: Box) -> list[int]:

@@ -27,7 +27,7 @@ from napari_unetseg.errors import DamagedOverlayError, explained_writing
 from napari_unetseg.geometry import Box
 
 _LOG = logging.getLogger(__name__)
-_TABLES = {"strokes": 19, "reviewed": 11, "rejected_clicks": 8}  # columns
+_TABLES = {"strokes": 19, "reviewed": 13, "rejected_clicks": 8}  # columns
 
 
 def rescue_journal(path: Path, dtype: Any) -> str:
@@ -53,7 +53,11 @@ def rescue_journal(path: Path, dtype: Any) -> str:
             for table, n_columns in _TABLES.items():
                 places = ", ".join("?" * n_columns)
                 statement = f"INSERT INTO {table} VALUES ({places})"
-                connection.executemany(statement, found[table])
+                # Rows of an older file are shorter.
+                rows = [
+                    (*row, *[None] * (n_columns - len(row))) for row in found[table]
+                ]
+                connection.executemany(statement, rows)
         for suffix in ("-wal", "-shm"):
             path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
         new.replace(path)

@@ -32,10 +32,15 @@ class ReviewedRegions(Writable):
         annotator: str,
         model_version: str | None = None,
         state: str = "accepted",
+        *,
+        class_id: int | None = None,
+        seconds: float | None = None,
     ) -> None:
         """Note that somebody looked at a region, in a state of :class:`Reviewed`."""
         self._check_writable()
-        self._journal.add_reviewed(box, annotator, model_version, state)
+        self._journal.add_reviewed(
+            box, annotator, model_version, state, class_id=class_id, seconds=seconds
+        )
 
     def reviewed(self, annotator: str | None = None) -> list[Reviewed]:
         """Return the regions that were looked at, oldest first."""

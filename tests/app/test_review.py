@@ -89,4 +89,10 @@ def test_what_each_annotator_looked_at_is_counted(session: Session) -> None:
     session.accept_item()
     session.set_annotator("Bo")
     session.skip_item()
-    assert session.review_counts == {"Ana": 2, "Bo": 1}
+    progress = session.progress
+    assert progress.by_annotator == {"Ana": 2, "Bo": 1}
+    assert progress.by_state == {"accepted": 2, "skipped": 1}
+    assert progress.by_class == {1: 3}
+    assert progress.seconds is not None
+    assert 0 <= progress.seconds < 60
+    assert progress.total == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_unetseg.data.journal import Journal, Stroke, StrokeVoxels
+from napari_unetseg.data.journal_notes import Reviewed
 from napari_unetseg.errors import DiskFullError, ProjectError, ReadOnlyError
 from napari_unetseg.geometry import Box
 
@@ -206,3 +208,30 @@ def test_threads_write_and_read_together(journal: Journal) -> None:
     for thread in threads:
         thread.join()
     assert len({s.uuid for s in journal.strokes()}) == 30
+
+
+def test_regions_of_an_older_journal_have_no_class_and_no_seconds(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(
+            "CREATE TABLE strokes (sequence INTEGER PRIMARY KEY AUTOINCREMENT, uuid,"
+            " kind, target, annotator, time, tool, model_version, z0, y0, x0, z1, y1,"
+            " x1, n_voxels, n_added, mask, old, new);"
+            "CREATE TABLE reviewed (id INTEGER PRIMARY KEY, annotator, time, state,"
+            " model_version, z0, y0, x0, z1, y1, x1);"
+            "CREATE TABLE rejected_clicks (id INTEGER PRIMARY KEY, annotator, time,"
+            " model_version, z, y, x, class_id);"
+            "INSERT INTO reviewed VALUES (1, 'Ana', 't', 'accepted', 'v1', 0, 0, 0, 2,"
+            " 2, 2);"
+        )
+    box = Box((0, 0, 0), (2, 2, 2))
+    expected = Reviewed(1, box, "Ana", "t", "accepted", "v1")
+    with contextlib.closing(Journal(path, "uint8", read_only=True)) as journal:
+        assert journal.reviewed() == [expected]
+    with contextlib.closing(Journal(path, "uint8")) as journal:
+        journal.add_reviewed(box, "Bo", None, "skipped", class_id=2, seconds=3.5)
+        first, second = journal.reviewed()
+    assert first == expected
+    assert (second.class_id, second.seconds) == (2, 3.5)

@@ -83,6 +83,8 @@ class ReviewPanel(Panel):
         self.body.addWidget(self._hint)
         self.body.addWidget(self.list)
         self.body.addLayout(row(self.next, self.accept, self.skip, None, self.previous))
+        self._progress = label(role="hint", wraps=True)
+        self.body.addWidget(self._progress)
         self.body.addWidget(self.legend)
         self.objects = ObjectList(parts)
         self.object_fold = Fold(
@@ -110,6 +112,7 @@ class ReviewPanel(Panel):
         self.set_summary(self._summary(len(items)))
         if self.object_fold.is_open:
             self.objects.refresh()
+        set_hint(self._progress, self._progress_text())
         self.legend.refresh()
 
     def close_panel(self) -> None:
@@ -122,12 +125,25 @@ class ReviewPanel(Panel):
             return _ALL_DONE
         return "" if index >= 0 else _START
 
+    def _progress_text(self) -> str:
+        """Say who has looked at what, as one sentence; "" if nobody has."""
+        done, project = self.session.progress, self.session.project
+        if project is None or not done.total:
+            return ""
+        names = {info.id: info.name for info in project.classes}
+        parts = [f"{n} {state}" for state, n in done.by_state.items()]
+        if len(done.by_annotator) > 1:
+            parts += [f"{name} {n}" for name, n in done.by_annotator.items()]
+        parts += [f"{names.get(id_, id_)} {n}" for id_, n in done.by_class.items()]
+        if done.seconds is not None:
+            parts.append(f"{done.seconds:.0f} s each")
+        return " · ".join(parts)
+
     def _summary(self, n_open: int) -> str:
         project = self.session.project
         if project is None or self.session.predictions is None:
             return ""
-        counts = self.session.review_counts
-        return f"{n_open} open · {sum(counts.values())} done"
+        return f"{n_open} open · {self.session.progress.total} done"
 
     def _show_items(self, items: tuple[WorkItem, ...], index: int) -> None:
         if items != self._shown:
