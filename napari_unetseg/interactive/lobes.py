@@ -17,7 +17,7 @@ from napari_unetseg.data.split_objects import Splitting
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.interactive.masks import tight_box
 
-MOST_VOXELS = 120_000
+MOST_VOXELS = 60_000
 """Larger masks are split on every second, third, … voxel: the time stays the same."""
 
 _LEAST_RADIUS = 3.0
