@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_unetseg.app.editing import EditingVerbs
+from napari_unetseg.data.classes import thin_ids
 from napari_unetseg.data.corrections import Stroke
 from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.interactive.click_segmenter import (
@@ -146,6 +147,7 @@ class PromptingVerbs(EditingVerbs):
                 read_image=self._read_image,
                 voxel_size=project.volume.voxel_size,
                 brightness_class=self.current_class or 1,
+                thin=thin_ids(project.classes),
             )
             self._prompts = prompts
             self.preview_changed.emit(self.preview)

@@ -16,7 +16,7 @@ Every further prompt moves the log odds around it, see :mod:`.log_odds`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -151,6 +151,7 @@ def segment(
     config: ClickConfig | None = None,
     class_id: int | None = None,
     brightness_class: int = 1,
+    thin: Collection[int] = (),
 ) -> ClickResult:
     """Return the object that prompts mark.
 
@@ -169,6 +170,8 @@ def segment(
         None.
     brightness_class
         Class of what is found by brightness.
+    thin
+        Ids of classes whose objects do not end at necks: sheets and fibres.
 
     Raises
     ------
@@ -185,10 +188,11 @@ def segment(
         points = inside or [start.centre]
         evidence = _bright(read_image, shape, points, voxel_size, brightness_class)
     threshold = float(np.clip(0.5 * evidence.top, config.lowest, config.highest))
+    neck = 0.0 if evidence.class_id in thin else config.neck
     z, y, x = voxel_size
     for _ in range(config.max_growths + 1):
         values = evidence.read(around)
-        seen = Seen(values, around, shape, prompts, (z, y, x), config.neck)
+        seen = Seen(values, around, shape, prompts, (z, y, x), neck)
         own = _own(seen, threshold)
         found = tight_box(own).shifted(around.start)
         larger = grown_where_touched(around, found, limits, config.growth)

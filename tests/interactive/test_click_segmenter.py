@@ -200,6 +200,19 @@ def test_the_object_ends_at_a_neck() -> None:
     assert placed(both)[TWO[1]]
 
 
+def test_thin_classes_and_fibres_have_no_necks() -> None:
+    probability = blobs(*TWO)
+    both = segment([Click(TWO[0])], SHAPE, read_probability=probability, thin=(1,))
+    assert placed(both)[TWO[1]]
+
+    probability = Probability()
+    probability.add(Box((22, 40, 10), (26, 44, 40)), 1.0)
+    probability.add(Box((23, 41, 40), (25, 43, 50)), 1.0)
+    probability.add(Box((22, 40, 50), (26, 44, 80)), 1.0)
+    fibre = segment_in(probability, Click((24, 42, 20)))
+    np.testing.assert_array_equal(placed(fibre), probability.values[0] > 0)
+
+
 def test_a_negative_click_takes_the_other_object_away() -> None:
     probability = blobs(*TWO)
     config = ClickConfig(neck=0)
