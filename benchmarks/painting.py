@@ -208,7 +208,7 @@ def plain_napari(folder: Path, n_strokes: int) -> dict[str, Any]:
 def main() -> None:
     """Paint in both, and compare."""
     arguments = parse_args(__doc__.splitlines()[0])
-    n_strokes, n_flat, n_plain = (10, 200, 1) if arguments.quick else (40, 2000, 3)
+    n_strokes, n_flat, n_plain = (10, 200, 1) if arguments.quick else (40, 2000, 1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         mine = ours(folder, n_strokes, n_flat)
