@@ -98,8 +98,7 @@ def export_labels(
         ``kind="objects"`` numbers connected objects of a class; a table always has one
         row per object.
     engine
-        Takes the tiles in which objects are found; the source can be pickled if it has
-        other processes.
+        Finds objects; needs a source that can be pickled if it has other processes.
 
     Returns
     -------
