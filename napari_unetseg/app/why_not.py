@@ -22,8 +22,8 @@ def why_not(session: SessionBase, verb: str) -> str:
     ----------
     verb
         ``predict``, ``train``, ``finetune``, ``export``, ``list_objects``, ``edit``,
-        ``click``, ``review``, ``add_class``, ``undo``, ``redo``, ``cancel`` or
-        ``worklist``.
+        ``click``, ``follow``, ``review``, ``add_class``, ``undo``, ``redo``,
+        ``cancel`` or ``worklist``.
     """
     project, job = session.project, session.job
     if verb == "cancel":
@@ -55,6 +55,12 @@ def _why_not_train(session: SessionBase) -> str:
     return ""
 
 
+def _why_not_follow(session: SessionBase) -> str:
+    if session.predictions is None:
+        return "Predict this region first: the stroke follows the prediction."
+    return ""
+
+
 def _why_not_worklist(session: SessionBase) -> str:
     if session.predictions is None:
         return "Predict something first: the list ranks what the model is unsure of."
@@ -72,6 +78,7 @@ def _why_not_redo(session: SessionBase) -> str:
 _WHY = {
     "train": _why_not_train,
     "finetune": _why_not_train,
+    "follow": _why_not_follow,
     "worklist": _why_not_worklist,
     "undo": _why_not_undo,
     "redo": _why_not_redo,

@@ -17,7 +17,7 @@ from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import DiskFullError
 from napari_unetseg.events import BlockState
-from napari_unetseg.geometry import Box
+from napari_unetseg.geometry import Box, zyx
 
 PATIENCE_S = 120
 WINDOW = Box((0, 0, 0), (16, 48, 48))
@@ -314,3 +314,31 @@ def test_preferences_are_the_options_that_nobody_gave(project_with_model: Path) 
         assert MODEL_DISAGREEMENT not in session.predictions.map_names
     finally:
         session.close()
+
+
+def test_a_stroke_follows_the_prediction_if_there_is_one(
+    session: Session, project_with_model: Path
+) -> None:
+    session.open_project(project_with_model)
+    session.set_annotator("Ana")
+    assert "Predict this region first" in session.why_not("follow")
+    session.predict(flips=1)
+    finish(session)
+    assert session.why_not("follow") == ""
+    assert session.predictions is not None
+    probability = session.predictions.read_probability(WINDOW)[0]
+    best = Box.around(
+        zyx(int(i) for i in np.unravel_index(probability.argmax(), WINDOW.shape)),
+        (1, 24, 24),
+    ).clipped(WINDOW.shape)
+    composite = session.composite(WINDOW)
+    composite[best.slices] = 1
+    composite.touch(best, np.ones(best.shape, bool), 1)
+    stroke = session.commit(composite, "brush", follow=True)
+    assert stroke is not None
+    under = probability[best.slices]
+    threshold = np.clip(0.5 * np.percentile(under, 90) / 255, 0.2, 0.5)
+    if np.percentile(under, 90) < 255 * 0.1:
+        assert stroke.n_voxels == best.n_voxels
+    else:
+        assert stroke.n_voxels == np.count_nonzero(under >= 255 * threshold)

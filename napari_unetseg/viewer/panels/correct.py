@@ -211,7 +211,7 @@ class CorrectPanel(Panel):
             control.setValue(size)
             control.blockSignals(False)
             explain(control, _BRUSH, refused)
-        self.options.show_brush(refused, self.session.why_not("worklist"))
+        self.options.show_brush(refused, self.session.why_not("follow"))
 
     def _show_classes(self) -> None:
         project = self.session.project
