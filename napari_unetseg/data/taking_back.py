@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from napari_unetseg.data.annotator_labels import AnnotatorLabels
@@ -11,7 +12,7 @@ from napari_unetseg.data.review_notes import Writable
 from napari_unetseg.errors import TakenBackError
 
 
-class TakingBack(Writable):
+class TakingBack(Writable, ABC):
     """The part of the corrections that undoes and redoes; every step is a row."""
 
     _lock: threading.RLock
@@ -125,8 +126,9 @@ class TakingBack(Writable):
         self._labels(edits[0].annotator).follow_all(rows)
         return rows
 
+    @abstractmethod
     def _labels(self, annotator: str) -> AnnotatorLabels:
-        raise NotImplementedError
+        """Return the labels of an annotator, with their history."""
 
 
 def _not_in_effect(stroke: Stroke) -> TakenBackError:
