@@ -55,6 +55,7 @@ class EditTools:
         layers.changed.connect(self._on_layers)
         layers.edit_reason_changed.connect(self._on_reason)
         session.class_changed.connect(self._on_class)
+        session.project_changed.connect(self._on_project)
         self._on_layers()
 
     @property
@@ -112,6 +113,7 @@ class EditTools:
         self._layers.changed.disconnect(self._on_layers)
         self._layers.edit_reason_changed.disconnect(self._on_reason)
         self._session.class_changed.disconnect(self._on_class)
+        self._session.project_changed.disconnect(self._on_project)
         self._release()
 
     def _on_layers(self) -> None:
@@ -191,6 +193,10 @@ class EditTools:
         if label != self._session.current_class:
             self._session.set_class(label)
             self._on_class(self._session.current_class)
+
+    def _on_project(self, project: object) -> None:
+        """Unlock all classes: those of another project are others."""
+        self.set_brush(locked=frozenset())
 
     def _on_class(self, class_id: int) -> None:
         if self._layer is not None and self._layer.selected_label != class_id:

@@ -272,3 +272,15 @@ def test_napari_s_own_controls_set_the_brush_too(
     edits.set_brush(in_3d=False)
     assert layer.n_edit_dimensions == 2
     assert layer.brush_size == 7
+
+
+def test_classes_of_another_project_are_not_locked(
+    session: Session, edits: EditTools
+) -> None:
+    assert session.project is not None
+    folder = session.project.folder
+    edits.set_locked(1, True)
+    session.close()
+    session.open_project(folder)
+    assert edits.brush.locked == frozenset()
+    assert edits.brush.size == 10
