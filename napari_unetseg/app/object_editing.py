@@ -9,15 +9,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import reduce
 from typing import Literal
 
 import numpy as np
 
-from napari_unetseg.app.editing import EditingVerbs
-from napari_unetseg.app.status import Notice
+from napari_unetseg.app.slow_editing import SlowEditing
 from napari_unetseg.data.composite import read_composite
 from napari_unetseg.data.corrections import Stroke
 from napari_unetseg.errors import EditError, UnetsegError
@@ -26,7 +25,6 @@ from napari_unetseg.interactive.between_slices import copy_slice, interpolate_sl
 from napari_unetseg.interactive.cut_object import split_along_line, split_at_points
 from napari_unetseg.interactive.merge_objects import merge_objects
 from napari_unetseg.interactive.objects import (
-    Edit,
     LabelledObject,
     ReadProbability,
     whole_object_at,
@@ -41,20 +39,9 @@ from napari_unetseg.interactive.reshape_object import (
 )
 
 _SMOOTHNESS = 1.5  # finest voxels: about what a hand trembles by
-_NOTHING_TO_DO = {
-    "merge": "These are one object already.",
-    "relabel": "The object is of this class already.",
-    "fill holes": "The object has no holes.",
-    "smooth": "The object is smooth already.",
-    "grow": "The object has no room to grow, or the distance is less than a voxel.",
-    "shrink": "The distance is less than a voxel.",
-    "keep largest": "There is one piece in view only.",
-    "interpolate": "There are no empty slices between the labelled ones.",
-    "copy slice": "The next slice is labelled already.",
-}
 
 
-class ObjectVerbs(EditingVerbs):
+class ObjectVerbs(SlowEditing):
     """The part of the session that changes objects as a whole.
 
     An object is what hangs together of one class in what the person sees. Each verb
@@ -219,28 +206,6 @@ class ObjectVerbs(EditingVerbs):
                 step=step,
                 axis=axis,
             ),
-        )
-
-    def _edited(self, tool: str, make: Callable[[], Edit | None]) -> Stroke | None:
-        """Write what a tool makes; say so if that is nothing, or cannot be made."""
-        if self._refused("edit"):
-            return None
-        edit = None
-        with self._noticed():
-            edit = make()
-            if edit is None:
-                self.notice.emit(Notice("info", _NOTHING_TO_DO[tool]))
-        if edit is None:
-            return None
-        return self._written(
-            lambda project: project.corrections.commit(
-                edit.box,
-                edit.mask,
-                edit.values,
-                annotator=self.annotator,
-                tool=tool,
-                model_version=project.active_model,
-            )
         )
 
     def _object_at(self, point: Zyx) -> LabelledObject:

@@ -13,6 +13,7 @@ import numpy as np
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.review_progress import ReviewProgress
 from napari_unetseg.app.session_base import SessionBase
+from napari_unetseg.app.status import Notice
 from napari_unetseg.app.thumbnails import thumbnail
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Box
@@ -181,6 +182,7 @@ class ReviewVerbs(SessionBase):
             project.corrections.add_reviewed(
                 box, self.annotator, project.active_model, state
             )
+            self.notice.emit(Notice("info", _marked(box)))
         self.worklist_changed.emit()
 
     def _step(self, by: int) -> WorkItem | None:
@@ -199,3 +201,8 @@ class ReviewVerbs(SessionBase):
             self._review.close_current(self.annotator, state)
         self.worklist_changed.emit()
         return self.next_item()
+
+
+def _marked(box: Box) -> str:
+    sides = " × ".join(str(n) for n in reversed(box.shape) if n > 1)
+    return f"{sides} voxels are marked as reviewed: the model learns from them too."

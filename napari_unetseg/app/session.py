@@ -22,7 +22,7 @@ from napari_unetseg.app.object_editing import ObjectVerbs
 from napari_unetseg.app.project import Project, is_project
 from napari_unetseg.app.prompting import PromptingVerbs
 from napari_unetseg.app.review import Review, ReviewVerbs
-from napari_unetseg.app.status import JobStatus, Notice
+from napari_unetseg.app.status import JobStatus, Notice, counted
 from napari_unetseg.config import (
     Config,
     ConvertConfig,
@@ -105,6 +105,7 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
     def close(self) -> None:
         """End what runs and let go of the project."""
         self.drop_preview()
+        self._drop_edit()
         self._work.close()
         if self._review is not None:
             self._review.wait()
@@ -158,6 +159,7 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
     def poll(self) -> None:
         """Take in what happened elsewhere; called some twenty times a second."""
         self._work.poll()
+        self.collect_edit()
         if self._review is not None and self._review.collect():
             self.worklist_changed.emit()
 
@@ -222,6 +224,7 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
         if name and name != self.annotator:
             self.annotator = name
             self.drop_preview()
+            self._drop_edit()
             self.annotator_changed.emit(name)
 
     def set_class(self, class_id: int) -> None:
@@ -249,13 +252,17 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
         """Say what there is to learn from, as one line."""
         if self.project is None:
             return ""
-        counts = self.project.corrections.counts()
+        store = self.project.corrections
+        counts = store.counts()
         people = " and ".join(name for name, n in counts.items() if n)
         if not people:
             return "Nothing labelled yet."
-        number = self.project.corrections.n_strokes
-        strokes = "1 stroke" if number == 1 else f"{number} strokes"
-        return f"{sum(counts.values()):,} voxels in {strokes} by {people}"
+        strokes = counted(store.n_strokes, "stroke")
+        text = f"{sum(counts.values()):,} voxels in {strokes} by {people}"
+        n_confirmed = sum(region.is_confirmed for region in store.reviewed())
+        if n_confirmed:
+            text += f", and {counted(n_confirmed, 'reviewed region')}"
+        return text
 
     # --- inside ----------------------------------------------------------------
 
@@ -337,7 +344,9 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
         """Switch to a model just trained, and predict again what was on show."""
         self.models_changed.emit()
         self.set_active_model(version)
-        if self._last_predict is not None:
+        if self._last_predict is None:
+            self.notice.emit(Notice("info", f"{version} is ready: let it predict (P)."))
+        else:
             again = self._last_predict.replace(model=None)
             self._start_if_possible("predict", again)
 

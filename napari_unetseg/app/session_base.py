@@ -14,7 +14,12 @@ from napari_unetseg.app.status import JobStatus, Notice, SaveKind, SaveState
 from napari_unetseg.app.why_not import why_not
 from napari_unetseg.config import Preferences
 from napari_unetseg.data.predictions import PredictionStore
-from napari_unetseg.errors import TakenBackError, UnetsegError
+from napari_unetseg.errors import (
+    EditError,
+    NothingHereError,
+    TakenBackError,
+    UnetsegError,
+)
 from napari_unetseg.events import BlocksPlanned, BlockState, RunFinished, StepDone
 
 
@@ -52,6 +57,7 @@ class SessionBase:
         self.current_class = 1
         self.save_state = SaveState()
         self.job = JobStatus()
+        self.nothing_here = ""  # why the last click found nothing
         self._predictions: PredictionStore | None = None
 
     @property
@@ -119,7 +125,13 @@ class SessionBase:
 
     @contextmanager
     def _noticed(self) -> Iterator[None]:
+        self.nothing_here = ""
         try:
             yield
+        except NothingHereError as error:  # an answer, no fault
+            self.nothing_here = str(error)
+            self.notice.emit(Notice("info", str(error)))
+        except EditError as error:  # what was asked for, not what went wrong
+            self.notice.emit(Notice("warning", str(error)))
         except UnetsegError as error:
             self.notice.emit(Notice("error", str(error), traceback.format_exc()))

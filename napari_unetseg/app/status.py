@@ -131,3 +131,8 @@ class ProgressMeter:
             speed_mvox_s=self._voxels / seconds / 1e6 if self._voxels else None,
             seconds_left=(total - done) * seconds / worked if worked > 0 else None,
         )
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, e.g. ``"1 stroke"``, ``"1,204 strokes"``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -43,6 +43,11 @@ class Reviewed:
     class_id: int | None = None
     seconds: float | None = None
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether somebody said that the labels are right."""
+        return self.state != "skipped"
+
 
 class ReviewNotes(JournalFile):
     """The tables of notes."""

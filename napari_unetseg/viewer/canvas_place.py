@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.viewer.glide import Glide
 from napari_unetseg.viewer.visible_box import DEPTH, visible_box
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class CanvasPlace:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._opened: ProjectLayers | None = None
+        self.glide = Glide(viewer)
 
     @property
     def point(self) -> Zyx:
@@ -66,30 +68,37 @@ class CanvasPlace:
         corner = np.asarray(box.start) * place["scale"] + place["translate"]
         return {**place, "translate": tuple(corner)}
 
-    def centre_on(self, point: Zyx) -> list[int]:
-        """Move the view to a voxel; return the axes of the volume that are shown."""
+    def centre_on(self, point: Zyx) -> None:
+        """Move the view to a voxel at once."""
+        if self._opened is not None:
+            self.glide.stop()
+            self._viewer.scene.camera.center = self._camera_centre(point)
+
+    def go_to(self, box: Box) -> None:
+        """Glide to a box: its middle slice, and a zoom that shows it."""
         if self._opened is None:
-            return []
+            return
+        scale = np.asarray(self._opened.place["scale"])
+        camera = self._viewer.scene.camera
+        centre = self._camera_centre(box.centre)
+        sides = (np.asarray(box.shape) * scale)[self._shown_axes()][-2:]
+        share = float(max(sides * camera.zoom / self._viewer.canvas.size))
+        self.glide.to(
+            centre, camera.zoom if 0.15 < share < 0.9 else camera.zoom * 0.5 / share
+        )
+
+    def _shown_axes(self) -> list[int]:
+        """Return the axes of the volume that the canvas shows."""
+        first = self._viewer.dims.ndim - 3
+        return [axis - first for axis in self._viewer.dims.displayed if axis >= first]
+
+    def _camera_centre(self, point: Zyx) -> tuple[float, ...]:
+        """Go to the slice of a voxel; return where the camera looks to centre it."""
+        assert self._opened is not None
         place = self._opened.place
         centre = np.asarray(point) * np.asarray(place["scale"]) + place["translate"]
         first = self._viewer.dims.ndim - 3
         for axis in range(3):
             self._viewer.dims.set_point(axis + first, centre[axis])
-        camera, displayed = self._viewer.scene.camera, self._viewer.dims.displayed
-        shown = [axis - first for axis in displayed if axis >= first]
-        camera.center = (*camera.center[: 3 - len(shown)], *centre[shown])
-        return shown
-
-    def go_to(self, box: Box) -> None:
-        """Move the view to a box: its middle slice, and a zoom that shows it."""
-        if self._opened is None:
-            return
-        shown = self.centre_on(box.centre)
-        scale, camera = (
-            np.asarray(self._opened.place["scale"]),
-            self._viewer.scene.camera,
-        )
-        sides = (np.asarray(box.shape) * scale)[shown][-2:]
-        share = float(max(sides * camera.zoom / self._viewer.canvas.size))
-        if not 0.15 < share < 0.9:
-            camera.zoom *= 0.5 / share
+        shown, camera = self._shown_axes(), self._viewer.scene.camera
+        return (*camera.center[: 3 - len(shown)], *(float(v) for v in centre[shown]))

@@ -28,6 +28,7 @@ from napari_unetseg.viewer.class_colormap import colormap_of
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.layers import SessionLayers
 from napari_unetseg.viewer.project_layers import PREVIEW
+from napari_unetseg.viewer.rubber_band import RubberBand
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from napari_unetseg.app.session import Session
     from napari_unetseg.interactive.click_segmenter import ClickResult
 
-_OUTLINE = (1.0, 1.0, 1.0, 1.0)
+_OUTLINE = (1.0, 0.1, 0.8, 1.0)  # seen on white, on black, and beside all classes
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _BOX, _LINE, _CUTTING_LINE = {"Control"}, {"Control", "Shift"}, {"Shift"}
 _DRAWING = (_BOX, _LINE, _CUTTING_LINE)
@@ -44,6 +45,8 @@ FOUND_BY = {
     "prediction": "Found in the prediction.",
     "brightness": "Found by brightness: the network knows no object here.",
 }
+IS_CUT = "It goes on beyond what was looked at: click on the rest after taking it."
+CLICK_IT = "Click on an object, or Ctrl+drag a box around it."
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,21 @@ class ClickTool:
     ) -> None:
         self._viewer, self._session = viewer, session
         self._layers, self._is_chosen = layers, is_chosen
+        self._band = RubberBand(viewer, session, layers)
         viewer.mouse_drag_callbacks.append(self._on_drag)
         session.preview_changed.connect(self._on_preview)
         layers.changed.connect(self._on_layers)
+        viewer.scene.camera.events.zoom.connect(self._on_zoom)
         self._napari_wheel: tuple[Callable[..., None], ...] = ()
+
+    @property
+    def hint(self) -> str:
+        """What is shown, or what to do next; "" with another tool."""
+        preview = self._session.preview
+        if preview is not None:
+            cut = f" {IS_CUT}" if preview.is_cut else ""
+            return FOUND_BY[preview.found_by] + cut
+        return (self._session.nothing_here or CLICK_IT) if self._is_chosen() else ""
 
     @property
     def has_preview(self) -> bool:
@@ -102,9 +116,11 @@ class ClickTool:
     def close(self) -> None:
         """Let go of session and viewer."""
         self._give_wheel_back()
+        self._band.close()
         self._viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._session.preview_changed.disconnect(self._on_preview)
         self._layers.changed.disconnect(self._on_layers)
+        self._viewer.scene.camera.events.zoom.disconnect(self._on_zoom)
 
     def _on_drag(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
         if event.button != 1 or not self._is_chosen():
@@ -118,8 +134,11 @@ class ClickTool:
         yield
         while event.type == "mouse_move":
             points.append(self._layers.voxel_at(event.position))
+            if is_drawing:
+                self._draw([p for p in points if p is not None], modifiers)
             yield
         camera.mouse_pan = could_pan
+        self._band.clear()
         is_click = len(points) == 1
         if viewer.dims.ndisplay == 3:
             if is_click and ray is not None:
@@ -128,6 +147,13 @@ class ClickTool:
         inside = tuple(dict.fromkeys(p for p in points if p is not None))
         if inside:
             self._prompt(inside, modifiers, is_click=is_click)
+
+    def _draw(self, points: list[Zyx], modifiers: set[str]) -> None:
+        """Show what has been drawn so far."""
+        if modifiers != _BOX:
+            self._band.show_line(points)
+        elif points:
+            self._band.show_box(points[0], points[-1])
 
     def _prompt(
         self, points: tuple[Zyx, ...], modifiers: set[str], *, is_click: bool
@@ -187,6 +213,7 @@ class ClickTool:
         place = self._layers.place(preview.box)
         layer.data = preview.mask.astype(np.uint8)
         layer.translate = place["translate"]
+        layer.fit_outline(self._viewer.scene.camera.zoom)
         layer.visible = True
 
     def _new_layer(self, preview: ClickResult) -> FlatOutlines:
@@ -200,6 +227,11 @@ class ClickTool:
         layer.contour = 1
         layer.editable = False
         return layer
+
+    def _on_zoom(self, event: object = None) -> None:
+        layer = self._layers.layer(PREVIEW)
+        if layer is not None and layer.visible:
+            layer.fit_outline(self._viewer.scene.camera.zoom)
 
     def _on_layers(self) -> None:
         if self._session.project is None:

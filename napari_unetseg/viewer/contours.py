@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Vectors
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QTimer
 
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.viewer.contour_lines import contour_lines, rater_fractions
+from napari_unetseg.viewer.thin_lines import NO_LINES, ThinLines
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -32,48 +32,7 @@ CONTOUR_LEVELS = {"contours 25 %": 0.25, "contours 50 %": 0.5, "contours 75 %": 
 _WIDTHS_PIXELS = {"contours 25 %": 1.2, "contours 50 %": 2.4, "contours 75 %": 1.2}
 _PLANE_SIDE = 768
 _DELAY_MS = 120
-_NO_LINES = np.empty((0, 2, 3), dtype=np.float32)
 _NO_CLASSES = np.empty(0, dtype=np.intp)
-
-
-class ContourVectors(Vectors):  # type: ignore[misc, unused-ignore]
-    """Lines that change with every slice, in a volume that does not.
-
-    They have no thumbnail: drawing it takes longer than drawing the lines. And they
-    are as large as the volume: napari asks for the extent of all layers at each slice.
-
-    Parameters
-    ----------
-    shape
-        Of the volume, zyx.
-    options
-        As napari's.
-    """
-
-    def __init__(self, shape: Zyx, **options: Any) -> None:
-        self._shape = shape
-        super().__init__(_NO_LINES.copy(), ndim=3, **options)
-
-    def show(self, vectors: np.ndarray, colors: np.ndarray) -> None:
-        """Take other lines (n, 2, 3) and their colours (n, 4)."""
-        if not len(vectors):
-            self.data = vectors
-            return
-        with self.events.blocker_all():  # else they are drawn three times
-            self.data = vectors
-        self.edge_color = colors
-
-    @property
-    def _extent_data(self) -> np.ndarray:
-        return np.asarray([(0, 0, 0), self._shape], dtype=float) - [[0], [1]]
-
-    @property
-    def _type_string(self) -> str:
-        # napari writes and copies layers by this name.
-        return "vectors"
-
-    def _update_thumbnail(self) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -130,7 +89,7 @@ def find_lines(store: PredictionStore, request: PlaneRequest) -> PlaneLines:
     lines = {}
     for name, level in CONTOUR_LEVELS.items():
         found = [placed(contour_lines(plane, level)) for plane in planes]
-        ends = np.concatenate(found) if found else _NO_LINES
+        ends = np.concatenate(found) if found else NO_LINES
         ends[:, 1] -= ends[:, 0]
         classes = np.repeat(np.arange(1, len(found) + 1), [len(f) for f in found])
         lines[name] = ends, classes
@@ -173,13 +132,12 @@ class ContourLayers:
         options: dict[str, Any],
     ) -> None:
         self._viewer, self._store, self._visible = viewer, store, visible
-        self._colors, self._voxel_size = colors, tuple(options["scale"])
+        self._colors = colors
         self._number = 0
         self.layers = {
-            name: ContourVectors(
+            name: ThinLines(
                 shape,
                 name=name,
-                vector_style="line",
                 edge_width=1,
                 edge_color="white",
                 opacity=0.9,
@@ -228,13 +186,13 @@ class ContourLayers:
             return
         colors = self._colors()
         for name, layer in self.layers.items():
-            vectors, classes = answer.lines.get(name, (_NO_LINES, _NO_CLASSES))
+            vectors, classes = answer.lines.get(name, (NO_LINES, _NO_CLASSES))
             if not len(vectors) and not len(layer.data):
                 continue
             layer.show(vectors, colors[classes])
 
     def _fit_widths(self, event: object = None) -> None:
         """Keep the lines equally thin on the screen at any zoom."""
-        voxel_pixels = self._viewer.scene.camera.zoom * min(self._voxel_size)
+        zoom = self._viewer.scene.camera.zoom
         for name, layer in self.layers.items():
-            layer.edge_width = _WIDTHS_PIXELS[name] / max(voxel_pixels, 1e-6)
+            layer.fit_width(_WIDTHS_PIXELS[name], zoom)

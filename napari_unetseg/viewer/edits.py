@@ -23,6 +23,7 @@ MODES = {"brush": "paint", "eraser": "erase", "fill": "fill", "polygon": "polygo
 TOOLS = (*MODES, CLICK, *OBJECT_TOOLS, NONE)
 _TOOL_OF_MODE = {mode: tool for tool, mode in MODES.items()}
 MAX_BRUSH = 200
+_HINTS = {"polygon": "Click point by point; double-click closes it, Esc begins anew."}
 
 
 class EditTools:
@@ -67,6 +68,12 @@ class EditTools:
     def reason(self) -> str:
         """Why nothing can be painted now; "" if it can."""
         return self._layers.edit_reason
+
+    @property
+    def hint(self) -> str:
+        """What the chosen tool has found, or waits for; "" where that is plain."""
+        own = _HINTS.get(self._tool, "")
+        return self.click_tool.hint or self.object_tool.hint or own
 
     def set_tool(self, name: str) -> None:
         """Choose a tool; it works as soon as the view allows.

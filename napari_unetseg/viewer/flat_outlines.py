@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 
+_OUTLINE_PIXELS = 2.0
+_WIDEST = 12  # voxels: from so far away nobody looks at one object
+
 
 class FlatOutlines(Labels):  # type: ignore[misc, unused-ignore]
     """Labels that can be outlined without a warning at each drawing in 3D.
@@ -19,6 +22,21 @@ class FlatOutlines(Labels):  # type: ignore[misc, unused-ignore]
     def _type_string(self) -> str:
         # napari writes and copies layers by this name.
         return "labels"
+
+    contour_width = 0
+
+    def fit_outline(self, zoom: float) -> None:
+        """Draw the outline as wide on the screen from afar as from near.
+
+        Parameters
+        ----------
+        zoom
+            Of the camera: pixels of the screen per unit of the world.
+        """
+        voxel_pixels = max(zoom * float(np.min(self.scale[-2:])), 1e-6)
+        width = int(np.clip(round(_OUTLINE_PIXELS / voxel_pixels), 1, _WIDEST))
+        if width != self.contour_width:
+            self.contour = self.contour_width = width
 
     def _calculate_contour(
         self, labels: np.ndarray, data_slice: tuple[slice, ...]

@@ -148,11 +148,13 @@ class SessionLayers(CanvasPlace):
         for _ in self._steps:
             pass
         self._step_timer.stop()
+        self.glide.settle()
 
     def close(self) -> None:
         """Take all layers away and let go of the session and the viewer."""
         self._timer.stop()
         self._step_timer.stop()
+        self.glide.stop()
         for signal, slot in self._session_slots():
             signal.disconnect(slot)
         for emitter, slot in self._viewer_slots():

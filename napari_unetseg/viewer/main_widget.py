@@ -38,6 +38,7 @@ from napari_unetseg.viewer.panels.predict import PredictPanel
 from napari_unetseg.viewer.panels.review import ReviewPanel
 from napari_unetseg.viewer.panels.volume import VolumePanel
 from napari_unetseg.viewer.preferences import PreferencesLink, read_preferences
+from napari_unetseg.viewer.reviewed_frames import ReviewedFrames
 from napari_unetseg.viewer.status_line import StatusLine
 from napari_unetseg.viewer.style import SPACE, palette_of, set_flag, style_sheet
 from napari_unetseg.viewer.tour import Tour, TourStep
@@ -45,8 +46,11 @@ from napari_unetseg.viewer.tour import Tour, TourStep
 if TYPE_CHECKING:
     from napari import Viewer
 
+    from napari_unetseg.app.project import Project
+
 WIDTH, LEAST_WIDTH, MOST_WIDTH = 380, 320, 520
 POLL_MS = 50
+PATIENCE_S = 0.1
 
 
 class MainWidget(QWidget):
@@ -75,9 +79,11 @@ class MainWidget(QWidget):
         self.viewer = napari_viewer
         self._owns_session = session is None
         self.session = session or Session(read_preferences())
+        self.session.patience_s = PATIENCE_S
         self.layers = SessionLayers(napari_viewer, self.session)
         self.edits = EditTools(napari_viewer, self.session, self.layers)
         self._look_ahead = LookAhead(self.session, self.layers)
+        self._reviewed = ReviewedFrames(napari_viewer, self.session, self.layers)
         self._keys = bind_keys(napari_viewer, self)
         self._connections = Connections()
         self._preferences = PreferencesLink(self.session.set_preferences)
@@ -133,6 +139,7 @@ class MainWidget(QWidget):
             panel.close_panel()
         self._keys.close()
         self.edits.close()
+        self._reviewed.close()
         self.layers.close()
         if self._owns_session:
             self.session.close()
@@ -241,8 +248,11 @@ class MainWidget(QWidget):
             add(signal, self._refresh_header)
         add(session.job_changed, self._refresh_status)
         add(session.notice, self._on_notice)
+        add(session.labels_changed, self._on_labels)
         add(session.project_changed, self._on_project)
         add(self.status_line.log_wanted, self.log.toggle)
+        add(self.edits.changed, self._on_tool)
+        add(session.preview_changed, self._on_tool)
         add(self.tour.step_changed, self._on_tour)
         self.viewer.events.theme.connect(self._apply_theme)
 
@@ -263,11 +273,19 @@ class MainWidget(QWidget):
         self.status_line.say(notice)
         show_notice(notice, self.window())
 
-    def _on_project(self, project: object) -> None:
+    def _on_tool(self, *_: object) -> None:
+        self.status_line.set_hint(self.edits.hint)
+
+    def _on_labels(self, box: object) -> None:
+        self.status_line.forget()
+
+    def _on_project(self, project: Project | None) -> None:
         """Open the card where the work begins."""
         self.panels["volume"].set_open(project is None)
         if project is not None:
-            self.panels["predict"].set_open(True)
+            has_model = project.active_model is not None
+            self.panels["predict"].set_open(has_model)
+            self.panels["correct"].set_open(not has_model)
 
     def _on_tour(self, step: TourStep | None) -> None:
         for name, panel in self.panels.items():

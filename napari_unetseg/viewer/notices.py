@@ -29,6 +29,7 @@ from napari_unetseg.viewer.controls import label, push_button, row
 
 MAX_KEPT = 200
 _TEXT_WIDTH = 290
+_READ_MS = 8000
 _MARKS = {"info": " ", "warning": "▲", "error": "✗"}
 
 
@@ -40,9 +41,11 @@ def show_notice(notice: Notice, parent: QWidget | None = None) -> None:
     if notice.details:
         actions.append(("details", lambda _shown: _open_details(notice, parent)))
     severity = "error" if notice.level == "error" else "warning"
+    if parent is not None:
+        _close_twins(notice.text, parent)
     notification_manager.dispatch(_Sentence(notice.text, severity, actions))
     if parent is not None:
-        _show_whole(parent)
+        _show_whole(parent, stays=severity == "error")
 
 
 class _Sentence(Notification):  # type: ignore[misc, unused-ignore]
@@ -54,10 +57,17 @@ class _Sentence(Notification):  # type: ignore[misc, unused-ignore]
         return "U-Net segmentation"
 
 
-def _show_whole(window: QWidget) -> None:
+def _close_twins(text: str, window: QWidget) -> None:
+    """Close what says the same: one sentence is shown once."""
+    for shown in window.findChildren(NapariQtNotification):
+        if shown.message.text() == text:
+            shown.close()
+
+
+def _show_whole(window: QWidget, *, stays: bool) -> None:
     """Make the notification that just came large enough: half a sentence helps nobody.
 
-    napari shows one line and a chevron.
+    napari shows one line and a chevron, and lets everything stay until it is closed.
     """
     found = window.findChildren(NapariQtNotification)
     if not found:
@@ -71,6 +81,9 @@ def _show_whole(window: QWidget) -> None:
     shown.setFixedHeight(shown.height() + more)
     shown.message.setFixedHeight(wrapped.height() + 2)
     shown.move_to_bottom_right()
+    if not stays:
+        shown.timer.setSingleShot(True)
+        shown.timer.start(_READ_MS)
 
 
 class DetailsDialog(QDialog):

@@ -21,6 +21,7 @@ from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.viewer.class_colormap import colormap_of
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.project_layers import CHOSEN, MARKS
+from napari_unetseg.viewer.rubber_band import RubberBand
 from napari_unetseg.viewer.visible_box import hidden_axis
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 OBJECT, MERGE, SPLIT = "object", "merge", "split"
 OBJECT_TOOLS = (OBJECT, MERGE, SPLIT)
-_WHITE, _CLEAR = (1.0, 1.0, 1.0, 1.0), (0.0, 0.0, 0.0, 0.0)
+_OUTLINE, _CLEAR = (1.0, 0.1, 0.8, 1.0), (0.0, 0.0, 0.0, 0.0)
 _MARK_PX = 9
 _LEAST_LINE = 3  # voxels that a line is long, else it was a click
 _FIRST = {
@@ -64,9 +65,12 @@ class ObjectTool:
         self._tool = tool
         self._points: tuple[Zyx, ...] = ()
         self.chosen: LabelledObject | None = None
+        self._band = RubberBand(viewer, session, layers)
         viewer.mouse_drag_callbacks.append(self._on_drag)
         layers.changed.connect(self._on_layers)
         session.labels_changed.connect(self._on_labels)
+        session.annotator_changed.connect(self._on_annotator)
+        viewer.scene.camera.events.zoom.connect(self._fit_outline)
 
     @property
     def point(self) -> Zyx | None:
@@ -77,6 +81,8 @@ class ObjectTool:
     def hint(self) -> str:
         """What to do next; "" with another tool."""
         tool, n = self._tool(), len(self._points)
+        if tool in OBJECT_TOOLS and self._session.nothing_here:
+            return self._session.nothing_here
         if tool == MERGE and n == 1:
             return "Now click the object that joins it. Esc begins anew."
         if tool == SPLIT and n:
@@ -94,8 +100,7 @@ class ObjectTool:
         """Cut at the marks; whether there was something to cut."""
         if self._tool() != SPLIT or len(self._points) < 2:
             return False
-        if self._session.split_object(self._points) is not None:
-            self.forget()
+        self._session.split_object(self._points)
         return True
 
     def forget(self) -> None:
@@ -105,6 +110,9 @@ class ObjectTool:
 
     def close(self) -> None:
         """Let go of session and viewer."""
+        self._band.close()
+        self._session.annotator_changed.disconnect(self._on_annotator)
+        self._viewer.scene.camera.events.zoom.disconnect(self._fit_outline)
         self._viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._layers.changed.disconnect(self._on_layers)
         self._session.labels_changed.disconnect(self._on_labels)
@@ -119,7 +127,10 @@ class ObjectTool:
         yield
         while event.type == "mouse_move":
             line.append(self._layers.voxel_at(event.position))
+            if tool == SPLIT and viewer.dims.ndisplay == 2:
+                self._band.show_line([point for point in line if point is not None])
             yield
+        self._band.clear()
         if viewer.dims.ndisplay == 3:
             viewer.status = "Click in the 2D view."
             return
@@ -149,7 +160,10 @@ class ObjectTool:
     # --- what is shown --------------------------------------------------------------
 
     def _on_labels(self, box: Box | None) -> None:
-        """Choose the object again that was chosen, as it is now."""
+        """Choose the object again that was chosen, as it is now; forget old marks."""
+        if self._tool() == SPLIT and self._points:
+            self.forget()
+            return
         chosen = self.chosen
         if chosen is None or not (
             box is None or box.overlaps(chosen.box.grown((1,) * 3))
@@ -159,6 +173,11 @@ class ObjectTool:
         if self.chosen is None:
             self._points = ()
         self._show()
+
+    def _on_annotator(self, name: str) -> None:
+        """Another person sees other labels: what was chosen may not be there."""
+        if self.is_waiting:
+            self.forget()
 
     def _on_layers(self) -> None:
         if self._session.project is None:
@@ -181,16 +200,23 @@ class ObjectTool:
         if layer is not None:
             layer.data, layer.translate = mask, place["translate"]
             layer.visible = True
+            self._fit_outline()
             return
         layer = FlatOutlines(
             mask,
             name=CHOSEN,
-            colormap=colormap_of([_CLEAR, _WHITE]),
+            colormap=colormap_of([_CLEAR, _OUTLINE]),
             opacity=1,
             **place,
         )
         layer.contour, layer.editable = 1, False
         self._layers.put(layer)
+        self._fit_outline()
+
+    def _fit_outline(self, event: object = None) -> None:
+        layer = self._layers.layer(CHOSEN)
+        if layer is not None and layer.visible:
+            layer.fit_outline(self._viewer.scene.camera.zoom)
 
     def _show_marks(self) -> None:
         layer = self._layers.layer(MARKS)

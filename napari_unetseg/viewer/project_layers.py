@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 CORRECTIONS, PREVIEW = "corrections", "preview"
 PAST = "labels as they were"
 CHOSEN, MARKS = "chosen object", "marks"
+REVIEWED, DRAWN = "reviewed", "being drawn"
 FAILED_BLOCKS = "failed blocks"
 MAP_LAYERS = {
     RATER_DISAGREEMENT: ("rater disagreement", "magma"),
@@ -51,6 +52,7 @@ ORDER = (
     PREDICTION,
     *(name for name, _ in MAP_LAYERS.values()),
     *CONTOUR_LEVELS,
+    REVIEWED,
     BACKGROUND,
     OTHERS,
     FAILED_BLOCKS,
@@ -59,6 +61,7 @@ ORDER = (
     CHOSEN,
     PREVIEW,
     MARKS,
+    DRAWN,
 )
 
 

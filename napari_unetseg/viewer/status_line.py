@@ -51,6 +51,18 @@ class StatusLine(QFrame):
         layout.addWidget(self.bar)
         layout.addLayout(row(self.text, self.stop))
         self._notice: Notice | None = None
+        self._hint = ""
+        self.refresh()
+
+    def set_hint(self, text: str) -> None:
+        """Show what the chosen tool waits for, while there is nothing else to say."""
+        if text != self._hint:
+            self._hint = text
+            self.refresh()
+
+    def forget(self) -> None:
+        """Say no longer what was said: something else has been done since."""
+        self._notice = None
         self.refresh()
 
     def say(self, notice: Notice) -> None:
@@ -77,7 +89,7 @@ class StatusLine(QFrame):
 
     def _show_notice(self) -> None:
         if self._notice is None:
-            self._show("ready", "quiet")
+            self._show(self._hint or "ready", "quiet")
         else:
             self._show(self._notice.text, self._notice.level)
 

@@ -215,13 +215,13 @@ def test_slices_are_interpolated_from_what_was_said_and_not_predicted(
     [
         (
             lambda s: s.delete_object((30, 30, 100)),
-            "error",
+            "info",
             "no object under the click",
         ),
-        (lambda s: s.delete_object((99, 0, 0)), "error", "outside of the volume"),
-        (lambda s: s.split_object([LEFT, LONELY]), "error", "not on one object"),
-        (lambda s: s.relabel_object(LEFT, 7), "error", "no such class: got 7"),
-        (lambda s: s.shrink_object(LEFT, 50), "error", "Nothing would be left"),
+        (lambda s: s.delete_object((99, 0, 0)), "info", "outside of the volume"),
+        (lambda s: s.split_object([LEFT, LONELY]), "warning", "not on one object"),
+        (lambda s: s.relabel_object(LEFT, 7), "warning", "no such class: got 7"),
+        (lambda s: s.shrink_object(LEFT, 50), "warning", "Nothing would be left"),
         (lambda s: s.merge_objects(LEFT, RIGHT), "info", "one object already"),
         (lambda s: s.fill_holes(LEFT), "info", "no holes"),
         (lambda s: s.grow_object(LEFT, 0.5), "info", "less than a voxel"),

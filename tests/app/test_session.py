@@ -303,7 +303,7 @@ def test_preferences_are_the_options_that_nobody_gave(project_with_model: Path) 
         paint(session, Box((2, 2, 2), (4, 20, 20)), 0)
         session.finetune(batch=1)
         finish(session)
-        assert heard == []
+        assert [notice.text for notice in heard] == ["v2 is ready: let it predict (P)."]
         assert session.project is not None
         version = session.project.active_model
         assert version is not None

@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
+from napari_unetseg.errors import NothingHereError
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.click_tool import ClickTool
 from napari_unetseg.viewer.hand import Hand
@@ -226,3 +227,41 @@ def test_the_card_says_what_was_found_by_brightness(
     )
     hand.press(Qt.Key.Key_Escape)
     assert session.preview is None
+
+
+@pytest.mark.parametrize(("modifiers", "n_lines"), [(CTRL, 4), (CTRL | SHIFT, 2)])
+def test_what_is_being_drawn_is_seen_until_the_mouse_is_let_go(
+    viewer: Viewer,
+    drawn: Called,
+    tool: ClickTool,
+    modifiers: Qt.KeyboardModifier,
+    n_lines: int,
+) -> None:
+    hand, seen = Hand(viewer), []
+    hand.rest()
+    viewer.layers.events.inserted.connect(
+        lambda event: event.value.events.set_data.connect(
+            lambda: seen.append(len(event.value.data))
+        )
+    )
+    hand.drag([at(viewer, 20, 10), at(viewer, 20, 20), at(viewer, 30, 20)], modifiers)
+    assert n_lines in seen
+    assert len(viewer.layers["being drawn"].data) == 0
+    assert len(drawn) == 1
+
+
+def test_a_click_on_nothing_is_answered_where_the_tools_are(
+    dock: MainWidget, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: object, **__: object) -> None:
+        raise NothingHereError("There is no object here", do="Click on one.")
+
+    monkeypatch.setattr("napari_unetseg.app.prompting.segment", nothing)
+    heard = []
+    session.notice.connect(heard.append)
+    dock.edits.set_tool("click")
+    session.click((4, 20, 20))
+    assert [notice.level for notice in heard] == ["info"]
+    assert dock.edits.hint == "There is no object here. Click on one."
+    dock.edits.set_tool("brush")
+    assert dock.edits.hint == ""

@@ -216,6 +216,7 @@ def test_new_class_gets_its_colour_everywhere(
 def test_going_to_a_box_shows_it(viewer: Viewer, layers: SessionLayers) -> None:
     box = Box((4, 30, 30), (8, 40, 40))
     layers.go_to(box)
+    layers.settle()
     assert viewer.dims.current_step[0] == 6
     seen = layers.visible_box(depth=4)
     assert seen.contains(box)

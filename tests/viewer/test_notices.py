@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.utils.notifications import Notification, notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
@@ -10,6 +12,11 @@ from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 
 from napari_unetseg.app.status import Notice
 from napari_unetseg.viewer.notices import DetailsDialog, NoticeLog, show_notice
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_unetseg.viewer.main_widget import MainWidget
 
 pytestmark = pytest.mark.gui
 FAILED = Notice("error", "The disk is full. Free some space.", "Traceback: line 7")
@@ -77,3 +84,21 @@ def test_the_log_keeps_all_sentences_in_order(qtbot: QtBot) -> None:
     assert "✗" in lines[1]
     log.toggle()
     assert not log.isHidden()
+
+
+def test_one_sentence_is_shown_once_and_a_warning_goes_by_itself(
+    dock: MainWidget, viewer: Viewer, qtbot: QtBot
+) -> None:
+    window = viewer.window._qt_window
+
+    def shown() -> list[NapariQtNotification]:
+        found = window.findChildren(NapariQtNotification)
+        return [sentence for sentence in found if sentence.isVisible()]
+
+    for notice in (FAILED, FAILED, Notice("warning", "Predict first.")):
+        show_notice(notice, window)
+    texts = [sentence.message.text() for sentence in shown()]
+    assert texts == [FAILED.text, "Predict first."]
+    assert shown()[-1].timer.isActive() and shown()[-1].timer.isSingleShot()
+    for sentence in shown():
+        sentence.close()

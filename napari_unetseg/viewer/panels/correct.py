@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
 
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.viewer.card import Fold, section
-from napari_unetseg.viewer.click_tool import FOUND_BY
 from napari_unetseg.viewer.controls import (
     Choice,
     explain,
@@ -41,7 +40,7 @@ _TOOLS = (
     ("brush", "Brush", "Paint the chosen class (B)."),
     ("eraser", "Eraser", "Erase: what you erase counts as background (E)."),
     ("fill", "Fill", "Fill a connected region with the chosen class (F)."),
-    ("polygon", "Polygon", "Draw an outline point by point; Enter closes it."),
+    ("polygon", "Polygon", "Draw an outline point by point."),
     (CLICK, "Click", _CLICK),
 )
 _TOOL_TIPS = {key: tip for key, _, tip in _TOOLS}
@@ -68,7 +67,7 @@ class CorrectPanel(Panel):
     name = "Correct"
     hears = ("class_changed", "classes_changed", "labels_changed",
              "predictions_changed", "model_changed", "annotator_changed",
-             "preview_changed")  # fmt: skip
+             "preview_changed", "notice")  # fmt: skip
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -199,10 +198,7 @@ class CorrectPanel(Panel):
         self.tools.choose(self.edits.tool)
         chosen = self.edits.tool in MODES
         hint = self.edits.reason if chosen or refused else ""
-        preview = self.session.preview
-        if preview is not None:
-            hint = FOUND_BY[preview.found_by]
-        set_hint(self._hint, hint or self.edits.object_tool.hint)
+        set_hint(self._hint, hint or self.edits.hint)
 
     def _show_brush(self, refused: str) -> None:
         size = self.edits.brush.size
