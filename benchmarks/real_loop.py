@@ -25,7 +25,12 @@ from sklearn.ensemble import RandomForestClassifier
 from benchmarks.common import Target, parse_args, shared_data, write_report
 from napari_unetseg.app import actions
 from napari_unetseg.app.project import Project
-from napari_unetseg.config import ConvertConfig, PredictConfig, TrainConfig
+from napari_unetseg.config import (
+    NewProjectConfig,
+    PredictConfig,
+    TrainConfig,
+    VoxelSize,
+)
 from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.events import Event, StepDone
 from napari_unetseg.geometry import Box, Zyx, zyx
@@ -68,10 +73,10 @@ class Loop:
         self.raw = raw
         self.truth = np.where(mitochondria > 0, 2, membranes > 0).astype(np.uint8)
         tifffile.imwrite(scratch / "raw.tif", raw, metadata={"axes": "ZYX"})
-        volume, self.folder = scratch / "raw.zarr", scratch / "loop.unetseg"
-        config = ConvertConfig(voxel_size=VOXEL_SIZE_NM, unit="nanometer")
-        actions.convert(scratch / "raw.tif", volume, config)
-        actions.new_project(self.folder, volume, CLASSES)
+        self.folder = scratch / "loop.unetseg"
+        scale = VoxelSize(voxel_size=VOXEL_SIZE_NM, unit="nanometer")
+        about = NewProjectConfig(classes=CLASSES, scale=scale)
+        actions.new_project(self.folder, scratch / "raw.tif", about)
 
     @property
     def shape(self) -> Zyx:

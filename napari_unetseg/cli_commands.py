@@ -11,8 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from napari_unetseg.cli_options import C, add_options, names, read_config
-from napari_unetseg.config import ExportConfig, PredictConfig, TrainConfig
+from napari_unetseg.cli_options import C, add_options, lengths, names, read_config
+from napari_unetseg.config import (
+    ExportConfig,
+    NewProjectConfig,
+    PredictConfig,
+    TrainConfig,
+    VoxelSize,
+)
 from napari_unetseg.errors import (
     JobFailedError,
     ModelNotFoundError,
@@ -83,6 +89,11 @@ def _add_new(commands: Any) -> None:
                         "every voxel of those.")  # fmt: skip
     parser.add_argument("--raters", type=names, default=(), metavar="A,B",
                         help="Names of raters whose styles are learned.")  # fmt: skip
+    parser.add_argument("--voxel-size", type=lengths, metavar="Z,Y,X",
+                        help="Size of a voxel if the volume does not say it, or "
+                        "says it wrongly.")  # fmt: skip
+    parser.add_argument("--unit", metavar="UNIT",
+                        help="Unit of the voxel size, e.g. nanometer.")  # fmt: skip
     parser.add_argument("--model", type=Path, metavar="DIR",
                         help="Model to begin with.")  # fmt: skip
 
@@ -92,15 +103,20 @@ def _new(
 ) -> Result:
     from napari_unetseg.app import actions
 
+    given = arguments.voxel_size
+    config = NewProjectConfig(
+        classes=arguments.classes,
+        raters=arguments.raters,
+        thin=arguments.thin,
+        scale=given and VoxelSize(voxel_size=given, unit=arguments.unit),
+    )
     return actions.new_project(
         arguments.project or _project_beside(arguments.volume),
         arguments.volume,
-        arguments.classes,
-        arguments.raters,
-        thin=arguments.thin,
+        config,
+        on_event,
+        is_cancelled,
         model=arguments.model,
-        on_event=on_event,
-        is_cancelled=is_cancelled,
     )
 
 

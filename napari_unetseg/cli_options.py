@@ -7,6 +7,7 @@ here they become ``--options`` and back again a validated config.
 from __future__ import annotations
 
 import argparse
+import math
 import types
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -63,6 +64,14 @@ def names(text: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(
             f"{text!r} should be different names, separated by commas"
         )
+    return found
+
+
+def lengths(text: str) -> tuple[float, ...]:
+    """Read three lengths, zyx: numbers greater than zero with commas between."""
+    found: tuple[float, ...] = _three(float)(text)
+    if not all(math.isfinite(n) and n > 0 for n in found):
+        raise argparse.ArgumentTypeError(f"{text!r} should be greater than zero")
     return found
 
 

@@ -44,6 +44,28 @@ class Config(BaseModel):
         return type(self).model_validate({**dict(self), **changes})
 
 
+class VoxelSize(Config):
+    """What a person says of the size of voxels: files often say nothing, or 1."""
+
+    voxel_size: tuple[float, float, float] = Field(description="Voxel size (z, y, x).")
+    unit: str | None = Field(None, description="Unit of the voxel size.")
+
+
+class NewProjectConfig(Config):
+    """What a new project is about."""
+
+    classes: tuple[str, ...] = Field(description="Names of what is segmented.")
+    raters: tuple[str, ...] = Field(
+        (), description="Names of raters whose styles are learned."
+    )
+    thin: tuple[str, ...] = Field(
+        (), description="Names of the classes that are sheets or fibres."
+    )
+    scale: VoxelSize | None = Field(
+        None, description="Voxel size; what the volume says if empty."
+    )
+
+
 class ConvertConfig(Config):
     """How a file that is no zarr becomes one."""
 

@@ -103,6 +103,8 @@ def test_version(capsys) -> None:
         (["train", "p", "--parent", "v1"], "--parent"),
         (["new", "v", "--classes", "a,a"], "different names"),
         (["new", "v"], "--classes"),
+        (["new", "v", "--classes", "a", "--voxel-size", "5,5"], "three numbers"),
+        (["new", "v", "--classes", "a", "--voxel-size", "5,0,5"], "greater than zero"),
     ],
 )
 def test_wrong_usage_ends_with_2(words, sentence, capsys) -> None:

@@ -16,13 +16,15 @@ from filelock import FileLock, Timeout
 
 from napari_unetseg.app.merging import merge_project
 from napari_unetseg.app.model_fit import check_fits
-from napari_unetseg.app.project import Project, is_project
+from napari_unetseg.app.project import Project
+from napari_unetseg.app.project_file import is_project
 from napari_unetseg.app.project_labels import ProjectLabels
 from napari_unetseg.app.sample import make_sample_project
 from napari_unetseg.config import (
     Config,
     ConvertConfig,
     ExportConfig,
+    NewProjectConfig,
     PredictConfig,
     TrainConfig,
 )
@@ -57,35 +59,35 @@ from napari_unetseg.training.training_set import collect
 def new_project(
     folder: Path,
     volume: Path | str,
-    classes: Sequence[str],
-    raters: Sequence[str] = (),
-    *,
-    thin: Sequence[str] = (),
-    model: Path | None = None,
+    config: NewProjectConfig,
     on_event: OnEvent = ignore_event,
     is_cancelled: IsCancelled = never_cancelled,
+    *,
+    model: Path | None = None,
 ) -> dict[str, Any]:
     """Make a project for a volume; a file that is no zarr is converted beside it.
 
     Parameters
     ----------
-    thin
-        Names of the classes that are sheets or fibres.
     model
         Folder of a model to begin with; it becomes the active one.
     """
-    source = str(volume)
+    source, scale = str(volume), config.scale
     if "://" not in source and needs_conversion(Path(source)):
-        source = str(converted_path(Path(source)))
-        if not Path(source).exists():
-            convert(Path(volume), Path(source), on_event=on_event,
-                    is_cancelled=is_cancelled)  # fmt: skip
+        target = converted_path(Path(source))
+        if not target.exists():
+            said = {} if scale is None else dict(scale)
+            convert_volume(
+                Path(source), target, ConvertConfig(**said), on_event, is_cancelled
+            )
+        source = str(target)
     project = Project.create(
         folder,
         source,
-        class_names=tuple(classes),
-        rater_names=tuple(raters),
-        thin=tuple(thin),
+        class_names=config.classes,
+        rater_names=config.raters,
+        thin=config.thin,
+        scale=scale,
     )
     with project:
         if model is not None:
@@ -102,19 +104,6 @@ def converted_path(source: Path) -> Path:
             name = name[: -len(suffix)]
             break
     return source.with_name(f"{name}.zarr")
-
-
-def convert(
-    source: Path,
-    target: Path,
-    config: ConvertConfig | None = None,
-    on_event: OnEvent = ignore_event,
-    is_cancelled: IsCancelled = never_cancelled,
-) -> dict[str, Any]:
-    """Turn a TIFF or NIfTI file into OME-Zarr, streamed."""
-    config = config or ConvertConfig()
-    path = convert_volume(source, target, config, on_event, is_cancelled)
-    return {"volume": str(path), "shape": list(Volume.open(path).shape)}
 
 
 def sample(
@@ -193,6 +182,7 @@ def train(
         job = TrainJob(
             volume_uri=project.volume.uri,
             time_point=project.volume.time_point,
+            scale=project.volume.scale,
             training_set=labels,
             models_dir=project.folder / "models",
             version=project.models.next_version(),
@@ -331,6 +321,7 @@ def _predict_job(project: Project, version: str, config: PredictConfig) -> Predi
     return PredictJob(
         volume_uri=project.volume.uri,
         time_point=project.volume.time_point,
+        scale=project.volume.scale,
         prediction_path=project.prediction_path(version),
         log_path=project.run_log_path(version),
         model_dir=project.models.dir(version),

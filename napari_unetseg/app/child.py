@@ -23,8 +23,8 @@ from napari_unetseg.app import actions
 from napari_unetseg.app.wire import to_line
 from napari_unetseg.config import (
     Config,
-    ConvertConfig,
     ExportConfig,
+    NewProjectConfig,
     PredictConfig,
     TrainConfig,
 )
@@ -34,7 +34,7 @@ from napari_unetseg.geometry import Zyx, zyx
 
 _LOG = logging.getLogger(__name__)
 CONFIGS: dict[str, type[Config]] = {
-    "convert": ConvertConfig,
+    "new_project": NewProjectConfig,
     "predict": PredictConfig,
     "train": TrainConfig,
     "export": ExportConfig,

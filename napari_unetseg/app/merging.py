@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from napari_unetseg.app.project import Project, ProjectFile, read_project_file
+from napari_unetseg.app.project import Project
+from napari_unetseg.app.project_file import ProjectFile, read_project_file
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.journal_merge import Merged, merge_journals
 from napari_unetseg.errors import ProjectError, ReadOnlyError, VolumeChangedError

@@ -10,8 +10,10 @@ from pathlib import Path
 import platformdirs
 
 from napari_unetseg.app.actions import converted_path
-from napari_unetseg.app.project import SUFFIX, is_project
+from napari_unetseg.app.project_file import SUFFIX, is_project
+from napari_unetseg.config import VoxelSize
 from napari_unetseg.data.convert import needs_conversion
+from napari_unetseg.data.file_sources import open_source
 from napari_unetseg.data.volume import Volume
 
 
@@ -32,12 +34,15 @@ class Found:
     path
         The project, the volume's address, or the file to convert.
     target
-        The project of the volume, or the zarr that the file becomes.
+        The folder of its project.
+    scale
+        What it says of its voxel size, None if it says nothing.
     """
 
     kind: PathKind
     path: str
     target: Path
+    scale: VoxelSize | None = None
 
 
 def look_at(path: Path | str) -> Found:
@@ -50,17 +55,33 @@ def look_at(path: Path | str) -> Found:
     """
     text = str(path)
     if "://" in text:
-        return Found(PathKind.VOLUME, text, project_folder(text))
+        return _found_volume(Volume.open(text))
     local = Path(text).expanduser().resolve()
     if is_project(local):
         return Found(PathKind.PROJECT, str(local), local)
     if needs_conversion(local):
-        target = converted_path(local)
-        if not target.exists():
-            return Found(PathKind.FILE, str(local), target)
-        local = target
-    volume = Volume.open(local)
-    return Found(PathKind.VOLUME, volume.uri, project_folder(volume.uri))
+        converted = converted_path(local)
+        if not converted.exists():
+            source = open_source(local)
+            said = _said(source.voxel_size, source.unit)
+            folder = project_folder(str(converted))
+            return Found(PathKind.FILE, str(local), folder, said)
+        local = converted
+    return _found_volume(Volume.open(local))
+
+
+def _found_volume(volume: Volume) -> Found:
+    said = _said(volume.voxel_size, volume.unit)
+    return Found(PathKind.VOLUME, volume.uri, project_folder(volume.uri), said)
+
+
+def _said(
+    size: tuple[float, float, float] | None, unit: str | None
+) -> VoxelSize | None:
+    """Return a voxel size; None for what formats fill in where nobody said it."""
+    if size is None or (unit is None and size == (1.0, 1.0, 1.0)):
+        return None
+    return VoxelSize(voxel_size=size, unit=unit)
 
 
 def project_folder(uri: str) -> Path:

@@ -14,51 +14,38 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Self
-
-from pydantic import ValidationError
+from typing import Self
 
 from napari_unetseg.app.lock import ProjectLock
 from napari_unetseg.app.model_fit import check_fits
-from napari_unetseg.config import Config
+from napari_unetseg.app.project_file import (
+    SUFFIX,
+    ProjectFile,
+    check_fingerprint,
+    find_volume,
+    read_project_file,
+    relative_uri,
+    write_atomically,
+    write_project_file,
+)
+from napari_unetseg.config import VoxelSize
 from napari_unetseg.data.classes import ClassInfo, default_classes
 from napari_unetseg.data.corrections import CorrectionStore
 from napari_unetseg.data.normalisation import Normalisation, estimate_normalisation
 from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import (
-    NewerProjectError,
     ProjectError,
     ProjectLockedError,
-    ProjectNotFoundError,
     ReadOnlyError,
-    VolumeChangedError,
-    VolumeNotFoundError,
     explained_writing,
 )
 from napari_unetseg.models.store import ModelStore, read_card
 
-FORMAT_VERSION = 1
-SUFFIX = ".unetseg"
 _LOG = logging.getLogger(__name__)
-
-
-class ProjectFile(Config):
-    """The content of ``project.json``."""
-
-    format_version: int = FORMAT_VERSION
-    volume_uri: str
-    volume_relative: str | None = None
-    time_point: int = 0
-    fingerprint: dict[str, Any]
-    classes: tuple[ClassInfo, ...]
-    raters: tuple[str, ...] = ()
-    active_model: str | None = None
 
 
 class Project:
@@ -78,9 +65,9 @@ class Project:
         self._file = file
         self._lock = lock
         self.volume = Volume.open(
-            _find_volume(folder, file), time_point=file.time_point
+            find_volume(folder, file), time_point=file.time_point, scale=file.scale
         )
-        _check_fingerprint(file.fingerprint, self.volume.fingerprint)
+        check_fingerprint(file.fingerprint, self.volume.fingerprint)
         self.corrections = CorrectionStore.open(
             folder,
             shape=self.volume.shape,
@@ -100,6 +87,7 @@ class Project:
         rater_names: tuple[str, ...] = (),
         thin: Collection[str] = (),
         time_point: int = 0,
+        scale: VoxelSize | None = None,
     ) -> Self:
         """Make the folder of a new project and open it.
 
@@ -107,6 +95,8 @@ class Project:
         ----------
         thin
             Names of the classes that are sheets or fibres.
+        scale
+            The voxel size, if somebody knows better than the volume's metadata.
 
         Raises
         ------
@@ -125,17 +115,18 @@ class Project:
                 "A project needs at least one class", do="Name what is segmented."
             )
         classes = _with_thin(default_classes(class_names), thin)
-        volume = Volume.open(volume_uri, time_point=time_point)
+        volume = Volume.open(volume_uri, time_point=time_point, scale=scale)
         with explained_writing("the project", folder):
             folder.mkdir(parents=True, exist_ok=True)
             for part in ("labels", "predictions", "runs", "models"):
                 (folder / part).mkdir(exist_ok=True)
-        _write_file(
+        write_project_file(
             folder,
             ProjectFile(
                 volume_uri=volume.uri,
-                volume_relative=_relative(volume.uri, folder),
+                volume_relative=relative_uri(volume.uri, folder),
                 time_point=time_point,
+                scale=scale,
                 fingerprint=volume.fingerprint,
                 classes=classes,
                 raters=tuple(rater_names),
@@ -270,7 +261,7 @@ class Project:
             return Normalisation.model_validate_json(path.read_text())
         estimate = estimate_normalisation(self.volume)
         with explained_writing("the intensity range", path):
-            _write_atomically(path, estimate.model_dump_json())
+            write_atomically(path, estimate.model_dump_json())
         return estimate
 
     def _check_writable(self) -> None:
@@ -282,13 +273,8 @@ class Project:
     def _change(self, **changes: object) -> None:
         self._check_writable()
         changed = self._file.replace(**changes)
-        _write_file(self.folder, changed)
+        write_project_file(self.folder, changed)
         self._file = changed
-
-
-def is_project(path: Path | str) -> bool:
-    """Whether this folder holds a project."""
-    return (Path(path) / "project.json").is_file()
 
 
 def _with_thin(
@@ -316,84 +302,3 @@ def _try_lock(folder: Path) -> tuple[ProjectLock | None, str]:
     except OSError as error:
         _LOG.info("no lock on %s: %s", folder, error)
         return None, f"The folder {folder} cannot be written to."
-
-
-def read_project_file(folder: Path) -> ProjectFile:
-    """Return what a project is about, without opening it or its volume."""
-    path = folder / "project.json"
-    if not path.is_file():
-        raise ProjectNotFoundError(
-            f"There is no project at {folder}",
-            do="Choose a folder that ends in .unetseg, or make a new project.",
-        )
-    try:
-        content = json.loads(path.read_text())
-        version = int(content["format_version"])
-        if version > FORMAT_VERSION:
-            raise NewerProjectError(
-                f"The project {folder.name} was written by a later version",
-                got=f"format {version}",
-                expected=f"format {FORMAT_VERSION} or older",
-                do="Update napari-unetseg to open it.",
-            )
-        return ProjectFile.model_validate(content)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ProjectError):
-            raise
-        raise ProjectError(
-            f"The file {path} is damaged",
-            do="Restore project.json from a backup; the journal is not affected.",
-        ) from error
-
-
-def _write_file(folder: Path, file: ProjectFile) -> None:
-    path = folder / "project.json"
-    with explained_writing("the project file", path):
-        _write_atomically(path, file.model_dump_json(indent=2))
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
-
-
-def _relative(uri: str, folder: Path) -> str | None:
-    if "://" in uri:
-        return None
-    try:
-        return os.path.relpath(uri, folder)
-    except ValueError:  # another drive
-        return None
-
-
-def _find_volume(folder: Path, file: ProjectFile) -> str:
-    """Return where the volume is now; projects may move together with it."""
-    if "://" in file.volume_uri or Path(file.volume_uri).exists():
-        return file.volume_uri
-    if file.volume_relative is not None:
-        moved = (folder / file.volume_relative).resolve()
-        if moved.exists():
-            return str(moved)
-    raise VolumeNotFoundError(
-        f"The volume of this project is gone from {file.volume_uri}",
-        do="Put it back, or beside the project as it was before.",
-    )
-
-
-def _check_fingerprint(known: dict[str, Any], found: dict[str, Any]) -> None:
-    for key in ("shape", "dtype", "voxel_size"):
-        if _plain(known.get(key)) != _plain(found.get(key)):
-            raise VolumeChangedError(
-                f"The {key.replace('_', ' ')} of the volume has changed",
-                got=found.get(key),
-                expected=known.get(key),
-                do="Open the volume that this project was made for.",
-            )
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_unetseg.app.project import SUFFIX, Project, is_project
+from napari_unetseg.app.project import Project
+from napari_unetseg.app.project_file import SUFFIX, is_project
 from napari_unetseg.data.phantom import make_phantom, write_phantom
 from napari_unetseg.errors import explained_writing
 from napari_unetseg.models.store import ModelCard, read_card

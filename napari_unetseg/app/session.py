@@ -19,17 +19,19 @@ from napari_unetseg.app import opening
 from napari_unetseg.app.history_verbs import HistoryVerbs
 from napari_unetseg.app.long_work import LongWork
 from napari_unetseg.app.object_editing import ObjectVerbs
-from napari_unetseg.app.project import Project, is_project
+from napari_unetseg.app.project import Project
+from napari_unetseg.app.project_file import is_project
 from napari_unetseg.app.prompting import PromptingVerbs
 from napari_unetseg.app.review import Review, ReviewVerbs
 from napari_unetseg.app.status import JobStatus, Notice, counted
 from napari_unetseg.config import (
     Config,
-    ConvertConfig,
     ExportConfig,
+    NewProjectConfig,
     PredictConfig,
     Preferences,
     TrainConfig,
+    VoxelSize,
 )
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.object_rows import ObjectRow, read_object_rows
@@ -59,35 +61,37 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
     # --- opening and closing ---------------------------------------------------
 
     def open_path(self, path: str | Path) -> None:
-        """Open whatever this is: a project, a volume, or a file to convert first.
+        """Open whatever this is: a project, a volume, or a file to be converted.
 
         A volume without a project ends in :attr:`classes_wanted`; the answer is
         :meth:`open_volume`.
         """
         with self._noticed():
             found = opening.look_at(path)
-            if found.kind is opening.PathKind.PROJECT:
-                self.open_project(found.path)
-            elif found.kind is opening.PathKind.FILE:
-                self._work.start(
-                    "convert", ConvertConfig(), source=found.path, target=found.target
-                )
-            elif is_project(found.target):
+            if is_project(found.target):
                 self.open_project(found.target)
             else:
-                self.classes_wanted.emit(found.path)
+                self.classes_wanted.emit(found)
 
     def open_volume(
         self,
         uri: str | Path,
         project_folder: Path | None = None,
         class_names: tuple[str, ...] = ("object",),
+        scale: VoxelSize | None = None,
     ) -> None:
-        """Make a project for a volume and open it."""
+        """Make a project for a volume and open it; a file is converted first."""
         with self._noticed():
-            folder = project_folder or opening.project_folder(str(uri))
+            found = opening.look_at(uri)
+            folder = project_folder or found.target
             folder.parent.mkdir(parents=True, exist_ok=True)
-            self._take(Project.create(folder, uri, class_names=class_names))
+            if found.kind is opening.PathKind.FILE:
+                about = NewProjectConfig(classes=class_names, scale=scale)
+                self._work.start("new_project", about, folder=folder, volume=found.path)
+            else:
+                self._take(
+                    Project.create(folder, uri, class_names=class_names, scale=scale)
+                )
 
     def open_project(self, folder: str | Path) -> None:
         """Open a project folder; the one that is open already stays as it is."""
@@ -320,9 +324,7 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
     def _follow_up(self, verb: str, result: Mapping[str, Any]) -> None:
         """Do what a finished job is good for."""
         match verb:
-            case "convert":
-                self.open_path(result["volume"])
-            case "sample":
+            case "new_project" | "sample":
                 self.open_path(result["project"])
             case "predict":
                 self.refresh_worklist()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from psygnal import Signal
 
+from napari_unetseg.app.opening import Found
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.status import JobStatus, Notice, SaveKind, SaveState
 from napari_unetseg.app.why_not import why_not
@@ -30,7 +31,7 @@ class SessionBase:
     """
 
     project_changed = Signal(object)  # Project | None
-    classes_wanted = Signal(str)  # address of a volume that has no project yet
+    classes_wanted = Signal(Found)  # a volume that has no project yet
     model_changed = Signal(object)  # version | None: another prediction is shown
     models_changed = Signal()  # a version was added
     annotator_changed = Signal(str)

@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,19 @@ class ImageInfo:
     label_names: tuple[str, ...]
     is_labels: bool
     metadata_hash: str
+
+    def scaled(self, voxel_size: Scale, unit: str | None) -> ImageInfo:
+        """Return the same image with another voxel size of its finest level."""
+        ratio = np.divide(voxel_size, self.levels[0].voxel_size)
+        levels = tuple(
+            replace(
+                level,
+                voxel_size=_scale(np.multiply(level.voxel_size, ratio)),
+                translation=_scale(np.multiply(level.translation, ratio)),
+            )
+            for level in self.levels
+        )
+        return replace(self, levels=levels, unit=unit or self.unit)
 
 
 def read_image(uri: str | Path) -> ImageInfo:
@@ -357,6 +370,11 @@ def _label_names(group: zarr.Group) -> tuple[str, ...]:
     except (KeyError, FileNotFoundError, ValueError):
         return ()
     return tuple(str(name) for name in listed)
+
+
+def _scale(values: np.ndarray) -> Scale:
+    z, y, x = (float(value) for value in values)
+    return z, y, x
 
 
 def _space(values: Sequence[int]) -> Zyx:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 import zarr
 
+from napari_unetseg.config import VoxelSize
 from napari_unetseg.data.chunks import (
     ChunkIndex,
     absent_chunks,
@@ -46,16 +47,39 @@ class Volume:
 
     Opening reads metadata only, whatever the size. Volumes travel between processes
     as their address.
+
+    Attributes
+    ----------
+    scale
+        The voxel size that somebody gave, None if it is that of the metadata.
     """
 
-    def __init__(self, uri: str, info: ImageInfo, time_point: int) -> None:
+    def __init__(
+        self,
+        uri: str,
+        info: ImageInfo,
+        time_point: int,
+        scale: VoxelSize | None = None,
+    ) -> None:
         self.uri = uri
         self.info = info
         self.time_point = time_point
+        self.scale = scale
 
     @classmethod
-    def open(cls, uri: str | Path, *, time_point: int = 0) -> Self:
+    def open(
+        cls,
+        uri: str | Path,
+        *,
+        time_point: int = 0,
+        scale: VoxelSize | None = None,
+    ) -> Self:
         """Open a zarr volume.
+
+        Parameters
+        ----------
+        scale
+            The voxel size, if somebody knows better than the metadata.
 
         Raises
         ------
@@ -73,12 +97,14 @@ class Volume:
                 )
             text = str(path)
         info = read_image(text)
-        volume = cls(text, info, time_point)
+        if scale is not None:
+            info = info.scaled(scale.voxel_size, scale.unit)
+        volume = cls(text, info, time_point, scale)
         volume._check_time_point()
         return volume
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.uri, self.time_point)
+        return _reopen, (self.uri, self.time_point, self.scale)
 
     @property
     def name(self) -> str:
@@ -328,5 +354,5 @@ def is_constant(voxels: np.ndarray) -> bool:
     return bool((voxels == voxels[:, :1, :1, :1]).all())
 
 
-def _reopen(uri: str, time_point: int) -> Volume:
-    return Volume.open(uri, time_point=time_point)
+def _reopen(uri: str, time_point: int, scale: VoxelSize | None) -> Volume:
+    return Volume.open(uri, time_point=time_point, scale=scale)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_unetseg.config import PredictConfig
+from napari_unetseg.config import PredictConfig, VoxelSize
 from napari_unetseg.data.done_log import DoneLog
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.predictions import PredictionStore
@@ -48,6 +48,8 @@ class PredictJob:
     ----------
     class_names, thin
         Names of the foreground classes, and the ids of those that are thin.
+    scale
+        The voxel size, if somebody knows better than the volume's metadata.
     """
 
     volume_uri: str
@@ -59,6 +61,7 @@ class PredictJob:
     class_names: tuple[str, ...]
     thin: tuple[int, ...] = ()
     config: PredictConfig = field(default_factory=PredictConfig)
+    scale: VoxelSize | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def open_job(job: PredictJob) -> tuple[Volume, NetworkPredictor]:
     """Open the volume and load the network of a job."""
     from napari_unetseg.models.network_predictor import NetworkPredictor
 
-    volume = Volume.open(job.volume_uri, time_point=job.time_point)
+    volume = Volume.open(job.volume_uri, time_point=job.time_point, scale=job.scale)
     sample = sample_of(volume, job.normalisation)
     return volume, NetworkPredictor.load(
         job.model_dir, config=job.config, sample=sample

@@ -121,7 +121,7 @@ def predict_job(
     DiskFullError, ReadOnlyError
         If the predictions cannot be written; what was written stays.
     """
-    volume = Volume.open(job.volume_uri, time_point=job.time_point)
+    volume = Volume.open(job.volume_uri, time_point=job.time_point, scale=job.scale)
     card = read_card(job.model_dir)
     check_channels(card.version, expected=card.spec.in_channels, got=volume.n_channels)
     if not PredictionStore.exists(job.prediction_path):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_unetseg.config import TrainConfig
+from napari_unetseg.config import TrainConfig, VoxelSize
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.volume import Volume
@@ -74,6 +74,8 @@ class TrainJob:
         Raters that the project knows; a new network learns those who labelled.
     half
         Store the weights with 16 bits.
+    scale
+        The voxel size, if somebody knows better than the volume's metadata.
     """
 
     volume_uri: str
@@ -89,6 +91,7 @@ class TrainJob:
     name: str = ""
     description: str = ""
     half: bool = False
+    scale: VoxelSize | None = None
 
 
 def train(
@@ -107,7 +110,7 @@ def train(
     """
     torch.manual_seed(job.config.seed)
     use_threads(job.config.threads)
-    volume = Volume.open(job.volume_uri, time_point=job.time_point)
+    volume = Volume.open(job.volume_uri, time_point=job.time_point, scale=job.scale)
     network, raters, patch = _network(job, volume)
     patches = Patches(
         volume,

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari import current_viewer
 
-from napari_unetseg.app.project import is_project
+from napari_unetseg.app.project_file import is_project
 from napari_unetseg.data.volume import Volume, is_zarr
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.viewer.chunk_cache import ChunkCache

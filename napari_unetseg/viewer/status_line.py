@@ -16,6 +16,7 @@ DOING = {
     "predict": "predicting",
     "train": "training",
     "convert": "converting",
+    "new_project": "converting",
     "export": "exporting",
     "sample": "making the sample",
     "agreement": "measuring agreement",

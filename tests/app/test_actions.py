@@ -10,7 +10,13 @@ import zarr
 
 from napari_unetseg.app import actions
 from napari_unetseg.app.project import Project
-from napari_unetseg.config import ExportConfig, PredictConfig, TrainConfig
+from napari_unetseg.config import (
+    ExportConfig,
+    NewProjectConfig,
+    PredictConfig,
+    TrainConfig,
+    VoxelSize,
+)
 from napari_unetseg.data.pyramid_store import THIN
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import LabelsError, ModelNotFoundError
@@ -23,12 +29,21 @@ def test_a_tiff_is_converted_on_the_way_to_a_project(tmp_path: Path) -> None:
         tmp_path / "stack.tif", image, imagej=True, metadata={"axes": "ZYX"}
     )
 
-    made = actions.new_project(tmp_path / "p", tmp_path / "stack.tif", ["cell"])
+    made = actions.new_project(
+        tmp_path / "p",
+        tmp_path / "stack.tif",
+        NewProjectConfig(
+            classes=("cell",),
+            scale=VoxelSize(voxel_size=(50.0, 4.6, 4.6), unit="nanometer"),
+        ),
+    )
 
     assert made["volume"] == str(tmp_path / "stack.zarr")
     with Project.open(made["project"]) as project:
         whole = project.volume.read(Box.whole(project.volume.shape))
         np.testing.assert_array_equal(whole[0], image)
+        assert project.volume.voxel_size == (50.0, 4.6, 4.6)
+        assert project.volume.unit == "nanometer"
 
 
 @pytest.mark.parametrize(

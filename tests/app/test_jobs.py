@@ -11,7 +11,7 @@ import pytest
 
 from napari_unetseg.app.jobs import JobRunner
 from napari_unetseg.app.status import JobState
-from napari_unetseg.config import ConvertConfig, PredictConfig
+from napari_unetseg.config import NewProjectConfig, PredictConfig
 from napari_unetseg.events import (
     BlockDone,
     BlocksPlanned,
@@ -73,9 +73,8 @@ def test_a_fault_of_the_input_arrives_as_its_sentence(
     runner: JobRunner, tmp_path: Path
 ) -> None:
     missing = tmp_path / "missing.tif"
-    runner.start(
-        "convert", ConvertConfig(), source=missing, target=tmp_path / "out.zarr"
-    )
+    about = NewProjectConfig(classes=("cell",))
+    runner.start("new_project", about, volume=missing, folder=tmp_path / "p")
     finished = collect(runner)[-1]
 
     assert isinstance(finished, RunFinished)

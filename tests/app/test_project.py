@@ -10,7 +10,8 @@ import pytest
 import zarr
 
 from napari_unetseg.app import project as project_module
-from napari_unetseg.app.project import Project, is_project
+from napari_unetseg.app.project import Project
+from napari_unetseg.app.project_file import is_project
 from napari_unetseg.errors import (
     ModelMismatchError,
     NewerProjectError,

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,10 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_unetseg.app.opening import Found, PathKind
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.session import Session
 from napari_unetseg.app.status import Notice, SaveKind
-from napari_unetseg.config import MODEL_DISAGREEMENT, ExportConfig, Preferences
+from napari_unetseg.config import (
+    MODEL_DISAGREEMENT,
+    ExportConfig,
+    Preferences,
+    VoxelSize,
+)
 from napari_unetseg.data.corrections import CorrectionStore
 from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.data.volume import Volume
@@ -61,12 +66,13 @@ def paint(session: Session, box: Box, value: int) -> None:
 def test_a_volume_without_a_project_asks_for_its_classes(
     session: Session, phantom_path: Path
 ) -> None:
-    asked: list[str] = []
+    asked: list[Found] = []
     session.classes_wanted.connect(asked.append)
     session.open_path(phantom_path)
-    assert asked == [str(phantom_path)]
+    assert [found.path for found in asked] == [str(phantom_path)]
+    assert asked[0].scale.voxel_size == Volume.open(phantom_path).voxel_size
 
-    session.open_volume(asked[0], class_names=("cell", "fibre"))
+    session.open_volume(asked[0].path, class_names=("cell", "fibre"))
     assert session.project is not None
     assert session.project.folder == phantom_path.with_suffix(".unetseg")
 
@@ -283,13 +289,19 @@ def test_a_file_is_converted_and_then_opened(session: Session, tmp_path: Path) -
 
     voxels = np.full((4, 16, 16), 5, "uint8")
     tifffile.imwrite(tmp_path / "s.tif", voxels, imagej=True, metadata={"axes": "ZYX"})
-    asked: list[str] = []
+    asked: list[Found] = []
     session.classes_wanted.connect(asked.append)
     session.open_path(tmp_path / "s.tif")
+    assert asked == [
+        Found(PathKind.FILE, str(tmp_path / "s.tif"), tmp_path / "s.unetseg", None)
+    ]
+    scale = VoxelSize(voxel_size=(50.0, 4.0, 4.0), unit="nanometer")
+    session.open_volume(asked[0].path, class_names=("cell",), scale=scale)
     finish(session)
-    assert asked == [str(tmp_path / "s.zarr")]
+    assert session.project is not None
+    assert session.project.volume.uri == str(tmp_path / "s.zarr")
+    assert session.project.volume.voxel_size == (50.0, 4.0, 4.0)
     assert not list(tmp_path.glob("*.partial"))
-    shutil.rmtree(tmp_path / "s.zarr")
 
 
 def test_preferences_are_the_options_that_nobody_gave(project_with_model: Path) -> None:

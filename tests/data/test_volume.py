@@ -11,6 +11,7 @@ import pytest
 import zarr
 from zarr.storage import LocalStore
 
+from napari_unetseg.config import VoxelSize
 from napari_unetseg.data.ome_zarr import create_image
 from napari_unetseg.data.pyramid_store import write_pyramid_block
 from napari_unetseg.data.volume import Volume, is_zarr
@@ -67,6 +68,26 @@ def test_plain_arrays_of_two_to_five_axes_are_volumes(
     assert volume.shape == expected.shape[-3:]
     assert volume.voxel_size == (1.0, 1.0, 1.0)
     np.testing.assert_array_equal(volume.read(Box.whole(volume.shape)), expected)
+
+
+def test_a_person_knows_better_how_large_voxels_are(tmp_path: Path) -> None:
+    path = tmp_path / "v.zarr"
+    create_image(
+        path, shape=(8, 32, 32), dtype="uint8", chunk=(8, 16, 16),
+        voxel_size=(1.0, 1.0, 1.0), n_levels=2,
+    )  # fmt: skip
+    plain = Volume.open(path)
+    scale = VoxelSize(voxel_size=(50.0, 4.0, 4.0), unit="nanometer")
+    volume = Volume.open(path, scale=scale)
+    assert volume.voxel_size == (50.0, 4.0, 4.0)
+    assert volume.unit == "nanometer"
+    assert volume.factors == plain.factors
+    assert volume.levels[1].voxel_size == tuple(
+        f * s for f, s in zip(plain.factors[1], scale.voxel_size, strict=True)
+    )
+    copy = pickle.loads(pickle.dumps(volume))
+    assert copy.voxel_size == volume.voxel_size
+    assert copy.fingerprint == volume.fingerprint != plain.fingerprint
 
 
 def test_of_a_time_series_one_time_point_is_read(tmp_path: Path) -> None:

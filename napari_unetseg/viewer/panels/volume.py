@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from psygnal import Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
-    QLineEdit,
-    QVBoxLayout,
     QWidget,
 )
 
+from napari_unetseg.app.opening import Found
 from napari_unetseg.app.project import Project
+from napari_unetseg.config import VoxelSize
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.viewer.card import Fold
 from napari_unetseg.viewer.controls import (
@@ -24,6 +22,7 @@ from napari_unetseg.viewer.controls import (
     set_hint,
 )
 from napari_unetseg.viewer.header import describe, shape_text, size_text, voxel_text
+from napari_unetseg.viewer.new_project import ProjectQuestion
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.side_views import SideViews
 
@@ -58,7 +57,7 @@ class VolumePanel(Panel):
             "A small phantom with three raters and a model, to try everything on.",
             lambda: self.session.open_sample(),
         )
-        self.question = ClassQuestion()
+        self.question = ProjectQuestion()
         self.question.answered.connect(self._make_project)
         self._facts = _Facts()
         self.more = Fold(self._facts, "Levels, chunks and where it is on disk.")
@@ -100,12 +99,15 @@ class VolumePanel(Panel):
         super().close_panel()
         self.side_views.close_views()
 
-    def _ask_classes(self, uri: str) -> None:
-        self.question.ask(uri)
+    def _ask_classes(self, found: Found) -> None:
+        self.question.ask(found)
         self.set_open(True)
 
-    def _make_project(self, uri: str, names: tuple[str, ...]) -> None:
-        self.session.open_volume(uri, class_names=names)
+    def _make_project(
+        self, uri: str, names: tuple[str, ...], scale: VoxelSize | None
+    ) -> None:
+        self.question.hide()
+        self.session.open_volume(uri, class_names=names, scale=scale)
 
     def _ask_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a volume or a project")
@@ -116,77 +118,6 @@ class VolumePanel(Panel):
         path, _ = QFileDialog.getOpenFileName(self, "Open a volume", "", _FILES)
         if path:
             self.session.open_path(path)
-
-
-class ClassQuestion(QFrame):
-    """Asks what is segmented in a volume that has no project yet.
-
-    Signals
-    -------
-    answered
-        The volume's address and the names.
-    """
-
-    answered = Signal(str, tuple)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("Question")
-        self._uri = ""
-        self._what = elided()
-        self.names = QLineEdit("object")
-        self.names.setToolTip("Names of the classes, with commas between them.")
-        self.names.setAccessibleName("class names")
-        self.names.returnPressed.connect(self._answer)
-        self.names.textEdited.connect(lambda _text: self._check())
-        self._problem = label(role="problem", wraps=True)
-        self.create_button = push_button(
-            "Create project",
-            "Make a project folder beside the volume; the volume is only read.",
-            self._answer,
-            "primary",
-        )
-        cancel = push_button("Cancel", "Do not open this volume.", self.hide, "quiet")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 8, 10, 10)
-        layout.setSpacing(6)
-        layout.addWidget(self._what)
-        layout.addWidget(label("Names of the classes, with commas:", "field"))
-        layout.addWidget(self.names)
-        layout.addWidget(self._problem)
-        layout.addLayout(row(self.create_button, cancel, None))
-        self.hide()
-
-    def ask(self, uri: str) -> None:
-        """Ask for the classes of a volume."""
-        self._uri = uri
-        name = uri.rstrip("/").rsplit("/", 1)[-1]
-        self._what.setText(f"What is segmented in {name}?")
-        self._what.setToolTip(uri)
-        self._check()
-        self.show()
-        self.names.setFocus()
-        self.names.selectAll()
-
-    def _answer(self) -> None:
-        if not self._check():
-            self.answered.emit(self._uri, self._given())
-
-    def _given(self) -> tuple[str, ...]:
-        parts = self.names.text().split(",")
-        return tuple(part.strip() for part in parts if part.strip())
-
-    def _check(self) -> str:
-        """Say what is wrong with the names, and return it."""
-        names = self._given()
-        problem = ""
-        if not names:
-            problem = "Name at least one class."
-        elif len(set(names)) < len(names):
-            problem = "Every class needs a name of its own."
-        set_hint(self._problem, problem)
-        self.create_button.setEnabled(not problem)
-        return problem
 
 
 class _Facts(QWidget):
