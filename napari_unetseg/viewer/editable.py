@@ -109,23 +109,27 @@ class EditableLabels(FlatOutlines):
         mask: np.ndarray,
         new_label: int,
         dims_to_paint: list[int],
-        *args: Any,
-        **options: Any,
+        refresh: bool = True,
+        region_data: np.ndarray | None = None,
     ) -> None:
+        if region_data is None:  # read once for all that look at it
+            region_data = np.asarray(self.data[slice_key]).reshape(mask.shape)
         if self.brush.is_limited:
-            mask = mask & self._allowed(slice_key, mask.shape, new_label)
-        self._note_touched(slice_key, mask, new_label, dims_to_paint)
+            mask = mask & self._allowed(region_data, new_label)
+        self._note_touched(slice_key, mask & (region_data == new_label), new_label)
         super()._paint_region_with_mask(
-            slice_key, mask, new_label, dims_to_paint, *args, **options
+            slice_key, mask, new_label, dims_to_paint, refresh, region_data
         )
         if not self._block_history:
             self._end_stroke()
 
-    def _allowed(
-        self, slice_key: tuple[slice, ...], shape: tuple[int, ...], new_label: int
-    ) -> np.ndarray:
-        """Return which voxels of a region may be painted, in its painted axes."""
-        values = np.asarray(self.data[slice_key]).reshape(shape)
+    def _validate_label_in_range(self, label: int) -> None:
+        # To learn the type of the labels napari copies a whole plane, at each move.
+        if not 0 <= label <= np.iinfo(self.data.dtype).max:
+            super()._validate_label_in_range(label)
+
+    def _allowed(self, values: np.ndarray, new_label: int) -> np.ndarray:
+        """Return which voxels of a region with these labels may be painted."""
         # An outline begins nowhere: it is limited by what is locked only.
         brush = self.brush
         if self._first is None and brush.over == "first":
@@ -139,18 +143,12 @@ class EditableLabels(FlatOutlines):
         return int(np.asarray(self.data[place]))
 
     def _note_touched(
-        self,
-        slice_key: tuple[slice, ...],
-        mask: np.ndarray,
-        new_label: int,
-        dims_to_paint: list[int],
+        self, slice_key: tuple[slice, ...], same: np.ndarray, new_label: int
     ) -> None:
         """Keep in mind which painted voxels had their value already."""
-        flat = tuple(d for d in range(self.ndim) if d not in dims_to_paint)
-        same = np.asarray(self.data[slice_key]) == new_label
-        same &= np.expand_dims(mask, flat)
         if same.any():
-            self._touched.append((Box.from_slices(slice_key), same))
+            box = Box.from_slices(slice_key)
+            self._touched.append((box, same.reshape(box.shape)))
             self._touched_label = new_label
 
     def _touch(self) -> None:
