@@ -8,6 +8,9 @@ on where nothing is predicted. It passes no third object and touches none of the
     │  1  │   ░░░       │  1  │
     │     ├─────────────┤     │
     └─────┘        ░░   └─────┘
+
+Where the two run along each other with a slit between them, as after a cut, the slit is
+filled all along.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ _DETOURS = (0.5, 0.2, 0.0)  # how far the way may leave the gap, by its length
 _ROOM = 4  # voxels: at least so much room for a detour
 _ALIKE = 0.5  # finest voxels: gaps that differ by less are as narrow
 _STRAIGHT = 1e-3  # cost of a voxel off the straight line: of ways alike the middle one
+_SLIT = 2.0  # finest voxels: what is so near to both lies in a slit between them
 _MOST_VOXELS = 2**22
 
 
@@ -78,8 +82,9 @@ def merge_objects(
     other = whole_object_at(read_labels, shape, second, config=config)
     if _touch(one, other):  # then they are of two classes
         return Edit.of(other.box, other.mask, one.class_id)
-    bridge_box, bridge = _bridge(
-        read_labels, shape, one, other, voxel_size, read_probability
+    bridge_box, bridge = _joined(
+        _bridge(read_labels, shape, one, other, voxel_size, read_probability),
+        _slit(read_labels, shape, one, other, voxel_size),
     )
     if other.class_id == one.class_id:
         return Edit.of(bridge_box, bridge, one.class_id)
@@ -122,6 +127,42 @@ def _bridge(
     distance = ndimage.distance_transform_edt(~way, sampling=voxel_size)
     bridge: np.ndarray = free & (way | (distance <= _RADIUS * min(voxel_size)))
     return box, bridge
+
+
+def _slit(
+    read_labels: ReadLabels,
+    shape: Zyx,
+    one: LabelledObject,
+    other: LabelledObject,
+    voxel_size: VoxelSize,
+) -> tuple[Box, np.ndarray]:
+    """Return the free voxels that are near to both objects, in a box."""
+    reach = _SLIT * min(voxel_size)
+    margin = margin_of(reach, voxel_size)
+    seam = one.box.grown(margin).intersection(other.box.grown(margin)).clipped(shape)
+    if seam.is_empty or seam.n_voxels > _MOST_VOXELS:
+        return seam, np.zeros(seam.shape, bool)
+    # What lies just outside of the box is as near as what lies in it.
+    box = seam.grown(margin).clipped(shape)
+    near = np.ones(box.shape, bool)
+    for found in (one, other):
+        away = ndimage.distance_transform_edt(~found.inside(box), sampling=voxel_size)
+        near &= away <= reach
+    both = one.inside(box) | other.inside(box)
+    return box, near & free_voxels(read_labels(box), both, one.class_id)
+
+
+def _joined(
+    first: tuple[Box, np.ndarray], second: tuple[Box, np.ndarray]
+) -> tuple[Box, np.ndarray]:
+    """Return two masks as one, in the box that holds both."""
+    if not second[1].any():
+        return first
+    hull = first[0].hull(second[0])
+    mask = np.zeros(hull.shape, bool)
+    for box, part in (first, second):
+        mask[box.relative_to(hull).slices] |= part
+    return hull, mask
 
 
 def _gap(

@@ -20,6 +20,7 @@ from napari_unetseg.interactive.simulated_annotator import (
     paths_in_slice,
     worst_slices,
 )
+from napari_unetseg.viewer.demo_corrections import CorrectionTour
 from napari_unetseg.viewer.demo_scene import SUMMARY, Scene
 from napari_unetseg.viewer.hand import Hand
 from napari_unetseg.viewer.launch import build_window
@@ -72,6 +73,7 @@ class DemoRun:
             ("correct", self._correct),
             ("click", self._click),
             ("undo and redo", self._undo_redo),
+            ("one object", self._correct_one_object),
             ("fine-tune", self._finetune),
             ("export", self._export),
         ]
@@ -180,6 +182,10 @@ class DemoRun:
             raise RuntimeError(f"Undo went from {before} to {undone} strokes.")
         self.summary["strokes"] = before
         return f"{before} strokes kept"
+
+    def _correct_one_object(self) -> str:
+        tour = CorrectionTour(self._viewer, self._window, self._hand, self._save)
+        return tour.run(self._scene.box)
 
     def _finetune(self) -> str:
         self._show_card("learn")
@@ -312,7 +318,10 @@ class DemoRun:
 
     def _picture(self, name: str) -> None:
         self._pictures += 1
-        path = self._output / f"{self._pictures}-{name}.png"
+        self._save(f"{self._pictures}-{name}")
+
+    def _save(self, name: str) -> None:
+        path = self._output / f"{name}.png"
         self._viewer.screenshot(str(path), canvas_only=False, flash=False)
 
 

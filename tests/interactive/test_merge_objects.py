@@ -50,6 +50,28 @@ def test_a_bridge_is_as_thick_along_all_axes_whatever_the_voxels(
     assert painted.n_objects() == 1
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_slit_is_filled_all_along(width: int) -> None:
+    painted = Painted(SHAPE)
+    painted.add(Box((4, 10, 8), (20, 30, 20)))
+    painted.add(Box((4, 10, 20 + width), (20, 30, 36)))
+    slit = Box((4, 10, 20), (20, 30, 20 + width))
+    painted.apply(merge(painted, (10, 20, 12), (10, 20, 30)))
+    assert painted.n_objects() == 1
+    assert (painted(slit) == 1).all()
+
+
+def test_a_slit_leaves_the_objects_beside_it_apart() -> None:
+    painted = Painted(SHAPE)
+    painted.add(Box((4, 10, 8), (20, 30, 20)))
+    painted.add(Box((4, 10, 21), (20, 20, 36)))
+    painted.add(Box((4, 22, 21), (20, 30, 36)))
+    painted.apply(merge(painted, (10, 15, 12), (10, 15, 30)))
+    assert painted.n_objects() == 2
+    assert (painted(Box((4, 10, 20), (20, 19, 21))) == 1).all()
+    assert (painted(Box((4, 23, 20), (20, 30, 21))) == 0).all()
+
+
 def test_two_clicks_on_one_object_change_nothing(painted: Painted) -> None:
     assert merge(painted, ON_LEFT, (9, 17, 9)) is None
 
