@@ -32,6 +32,7 @@ from napari_unetseg.data.convert import convert as convert_volume
 from napari_unetseg.data.convert import needs_conversion
 from napari_unetseg.data.export import export_labels
 from napari_unetseg.data.ome_zarr import read_image
+from napari_unetseg.data.ratings import ratings_of
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import (
     LabelsError,
@@ -286,7 +287,9 @@ def agreement(
         name: Volume.open(path).array(0)
         for name, path in zip(names, paths, strict=True)
     }
-    return measure_agreement(images, on_event=on_event, is_cancelled=is_cancelled)
+    return measure_agreement(
+        ratings_of(images), on_event=on_event, is_cancelled=is_cancelled
+    )
 
 
 def info(path: Path | str) -> dict[str, Any]:

@@ -1,0 +1,242 @@
+"""One pass over a volume that counts the vote patterns, block by block, in threads.
+
+::
+
+    block + halo ──▶ patterns ──▶ whole volume
+                        ├──▶ boxes that somebody named
+                        └──▶ near the objects: no farther than a margin from a voxel
+                             that any rater gave to a class
+
+The margin is measured in the block and a halo as wide as it, so that the block size
+does not matter. Far from all objects everybody agrees on background, which makes
+measures of the whole volume look good; near the objects they say more.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from scipy import ndimage
+
+from napari_unetseg.data.corrections import UNSET
+from napari_unetseg.data.ratings import Ratings
+from napari_unetseg.data.steps import Steps
+from napari_unetseg.data.vote_patterns import (
+    Pattern,
+    PatternTable,
+    counted,
+    encoded,
+)
+from napari_unetseg.errors import LabelsError
+from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
+
+BLOCK: Zyx = (64, 128, 128)
+_MOST_THREADS = 4
+_ROUNDING = 1e-6
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How far around the objects voxels count as near.
+
+    Attributes
+    ----------
+    radius
+        Of a ball, in voxels or in µm.
+    is_um
+        Whether it is in µm; a ball is then flat where sections are thick.
+    """
+
+    radius: float = 5.0
+    is_um: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.radius:g} {'µm' if self.is_um else 'voxels'}"
+
+    def steps(self, voxel_size_um: Sequence[float]) -> tuple[float, float, float]:
+        """Return what a step along z, y, x is in the unit of the radius."""
+        z, y, x = voxel_size_um if self.is_um else (1.0, 1.0, 1.0)
+        return z, y, x
+
+    def halo(self, voxel_size_um: Sequence[float]) -> Zyx:
+        """Return the radius in whole voxels along z, y, x."""
+        steps = self.steps(voxel_size_um)
+        return zyx(math.floor(self.radius / step + _ROUNDING) for step in steps)
+
+    def around(self, mask: np.ndarray, voxel_size_um: Sequence[float]) -> np.ndarray:
+        """Return which voxels are no farther than the radius from those of a mask."""
+        if not mask.any():
+            return mask
+        steps = self.steps(voxel_size_um)
+        distance = ndimage.distance_transform_edt(~mask, sampling=steps)
+        is_near: np.ndarray = distance <= self.radius * (1 + _ROUNDING)
+        return is_near
+
+
+@dataclass(frozen=True)
+class VoteCounts:
+    """Vote patterns of a volume and of its parts.
+
+    Attributes
+    ----------
+    whole, near
+        Of all voxels; of those near the objects.
+    regions
+        Of the boxes that were asked for, by name.
+    """
+
+    whole: PatternTable
+    near: PatternTable
+    regions: Mapping[str, PatternTable] = field(default_factory=dict)
+
+
+def count_votes(
+    ratings: Ratings,
+    *,
+    margin: Margin | None = None,
+    regions: Mapping[str, Box] | None = None,
+    block: Zyx = BLOCK,
+    threads: int = 0,
+    steps: Steps | None = None,
+) -> VoteCounts:
+    """Count what the raters of a volume said together.
+
+    Blocks of which nobody has stored anything are counted without reading.
+
+    Parameters
+    ----------
+    margin
+        How far around the objects is near; 5 voxels if None.
+    regions
+        Boxes inside the volume that are counted by themselves too.
+    block
+        What is read at a time, zyx.
+    threads
+        0: as many as there are cores, at most four.
+    steps
+        Takes a step per block.
+
+    Raises
+    ------
+    LabelsError
+        If labels are no classes, or a region is not inside the volume.
+    Cancelled
+        If somebody asked to stop.
+    """
+    regions = dict(regions or {})
+    _check_regions(regions, ratings.shape)
+    counting = _Counting(ratings, margin or Margin(), regions)
+    halo = counting.margin.halo(ratings.voxel_size_um)
+    grid = BlockGrid(ratings.shape, block, halo)
+    total: dict[str | None, Counter[Pattern]] = {}
+    boxes = ((b.write_box, b.read_box) for b in grid)
+    for found in in_threads(counting.count, boxes, threads):
+        if steps is not None:
+            steps.check()
+            steps.done()
+        for key, votes in found.items():
+            total.setdefault(key, Counter()).update(votes)
+    tables = {
+        key: PatternTable(ratings.names, dict(total.get(key, {})))
+        for key in (_WHOLE, _NEAR, *regions)
+    }
+    return VoteCounts(
+        tables[_WHOLE], tables[_NEAR], {name: tables[name] for name in regions}
+    )
+
+
+def in_threads(
+    work: Callable[[tuple[Box, Box]], T],
+    boxes: Iterable[tuple[Box, Box]],
+    threads: int = 0,
+) -> Iterator[T]:
+    """Yield the results for boxes in order; few are held at a time.
+
+    Whoever stops taking results stops the work.
+    """
+    n = threads or min(_MOST_THREADS, os.cpu_count() or 1)
+    waiting = iter(boxes)
+    executor = ThreadPoolExecutor(n, thread_name_prefix="unetseg-votes")
+    try:
+        begun = [executor.submit(work, box) for box in islice(waiting, 2 * n)]
+        while begun:
+            yield begun.pop(0).result()
+            begun += [executor.submit(work, box) for box in islice(waiting, 1)]
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+_WHOLE, _NEAR = "", None
+"""Keys of the two tables that are always there; regions have names."""
+
+
+@dataclass(frozen=True)
+class _Counting:
+    """The work on one block; any thread may do it."""
+
+    ratings: Ratings
+    margin: Margin
+    regions: Mapping[str, Box]
+
+    def count(self, boxes: tuple[Box, Box]) -> dict[str | None, dict[Pattern, int]]:
+        """Return the patterns of a block by table."""
+        box, around = boxes
+        same = self.ratings.values_all_over(around)
+        if same is not None:
+            return self._count_same(box, same)
+        values = self.ratings.read(around)
+        inner = box.relative_to(around).slices
+        codes, patterns = encoded([v[inner] for v in values])
+        is_object = np.zeros(around.shape, bool)
+        for value in values:
+            is_object |= (value != 0) & (value != UNSET)
+        is_near = self.margin.around(is_object, self.ratings.voxel_size_um)[inner]
+        found = {
+            _WHOLE: counted(codes, patterns),
+            _NEAR: counted(codes[is_near], patterns),
+        }
+        for name, region in self.regions.items():
+            part = region.intersection(box).relative_to(box)
+            if not part.is_empty:
+                found[name] = counted(codes[part.slices], patterns)
+        return found
+
+    def _count_same(
+        self, box: Box, pattern: Pattern
+    ) -> dict[str | None, dict[Pattern, int]]:
+        is_object = any(value not in (0, UNSET) for value in pattern)
+        found: dict[str | None, dict[Pattern, int]] = {
+            _WHOLE: {pattern: box.n_voxels},
+            _NEAR: {pattern: box.n_voxels} if is_object else {},
+        }
+        for name, region in self.regions.items():
+            n = region.intersection(box).n_voxels
+            if n:
+                found[name] = {pattern: n}
+        return found
+
+
+def n_blocks(shape: Zyx, block: Zyx = BLOCK) -> int:
+    """Return how many blocks a volume of this shape has."""
+    return len(BlockGrid(shape, block))
+
+
+def _check_regions(regions: Mapping[str, Box], shape: Zyx) -> None:
+    for name, region in regions.items():
+        if not name:
+            raise LabelsError("A region has no name")
+        if region.is_empty or not Box.whole(shape).contains(region):
+            raise LabelsError(
+                f"The region {name} is not inside the volume",
+                got=str(region),
+                expected=f"inside {shape}",
+            )
