@@ -18,6 +18,13 @@ from napari_unetseg.app.merging import merge_project
 from napari_unetseg.app.model_fit import check_fits
 from napari_unetseg.app.project import Project, is_project
 from napari_unetseg.app.project_labels import ProjectLabels
+from napari_unetseg.app.rater_actions import (
+    agreement,
+    compare_raters,
+    consensus,
+    import_rater,
+    make_consensus,
+)
 from napari_unetseg.app.sample import make_sample_project
 from napari_unetseg.config import (
     Config,
@@ -26,16 +33,12 @@ from napari_unetseg.config import (
     PredictConfig,
     TrainConfig,
 )
-from napari_unetseg.data.agreement import agreement as measure_agreement
 from napari_unetseg.data.classes import thin_ids
 from napari_unetseg.data.convert import convert as convert_volume
 from napari_unetseg.data.convert import needs_conversion
 from napari_unetseg.data.export import export_labels
-from napari_unetseg.data.ome_zarr import read_image
-from napari_unetseg.data.ratings import ratings_of
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import (
-    LabelsError,
     ModelNotFoundError,
     ProjectLockedError,
     explained_writing,
@@ -53,6 +56,23 @@ from napari_unetseg.inference.block_work import ExecutorEngine
 from napari_unetseg.inference.run import PredictJob, predict_job
 from napari_unetseg.inference.workers import executor_for
 from napari_unetseg.training.training_set import collect
+
+__all__ = [
+    "agreement",
+    "compare_raters",
+    "consensus",
+    "convert",
+    "export",
+    "import_rater",
+    "info",
+    "list_objects",
+    "make_consensus",
+    "merge",
+    "new_project",
+    "predict",
+    "sample",
+    "train",
+]
 
 
 def new_project(
@@ -261,37 +281,6 @@ def list_objects(
     return export(folder, kept, on_event, is_cancelled)
 
 
-def agreement(
-    labels: Sequence[Path | str],
-    names: Sequence[str] = (),
-    *,
-    on_event: OnEvent = ignore_event,
-    is_cancelled: IsCancelled = never_cancelled,
-) -> dict[str, Any]:
-    """Measure how far label images agree, per class.
-
-    Parameters
-    ----------
-    labels
-        OME-Zarr label images of one shape; a single volume stands for all of its
-        label groups.
-    names
-        Names for the table; the folders' own names if empty.
-    """
-    paths = _label_paths(labels)
-    names = tuple(names) or tuple(path.name for path in paths)
-    if len(names) != len(paths):
-        raise LabelsError("Every label image needs a name", got=len(names),
-                          expected=len(paths))  # fmt: skip
-    images = {
-        name: Volume.open(path).array(0)
-        for name, path in zip(names, paths, strict=True)
-    }
-    return measure_agreement(
-        ratings_of(images), on_event=on_event, is_cancelled=is_cancelled
-    )
-
-
 def info(path: Path | str) -> dict[str, Any]:
     """Describe a project or a volume."""
     if "://" not in str(path) and is_project(path):
@@ -358,16 +347,3 @@ def _only_one(project: Project, version: str) -> Iterator[None]:
         ) from None
     with lock:
         yield
-
-
-def _label_paths(labels: Sequence[Path | str]) -> list[Path]:
-    paths = [Path(label) for label in labels]
-    if len(paths) > 1:
-        return paths
-    names = read_image(paths[0]).label_names if paths else ()
-    if len(names) < 2:
-        raise LabelsError(
-            "Agreement needs at least two label images", got=len(names) or len(paths),
-            do="Name two or more, or one volume that holds several.",
-        )  # fmt: skip
-    return [paths[0] / "labels" / name for name in names]

@@ -116,46 +116,40 @@ class Staple:
         return np.zeros(len(patterns))
 
 
-@dataclass(frozen=True)
 class ConsensusLabels:
     """Labels that a rule gives, read box by box; a source to export.
 
-    Attributes
+    Parameters
     ----------
     unlabelled
         The value of voxels that nobody labelled.
     """
 
-    ratings: Ratings
-    rule: Rule
-    unlabelled: int = 0
-
-    @property
-    def shape(self) -> Zyx:
-        """Of the volume, zyx."""
-        return self.ratings.shape
+    def __init__(self, ratings: Ratings, rule: Rule, unlabelled: int = 0) -> None:
+        self.shape: Zyx = ratings.shape
+        self._ratings, self._rule, self._unlabelled = ratings, rule, unlabelled
 
     @property
     def fingerprint(self) -> str:
         """Changes with the raters and the rule."""
-        return f"{self.ratings.names} {self.rule}"
+        return f"{self._ratings.names} {self._rule}"
 
     def read(self, box: Box) -> np.ndarray:
         """Return class ids, uint8 zyx."""
         codes, patterns = self._encoded(box)
-        labels = self.rule.labels(patterns)
-        labels[labels == UNSET] = self.unlabelled
+        labels = self._rule.labels(patterns)
+        labels[labels == UNSET] = self._unlabelled
         found: np.ndarray = labels[codes]
         return found
 
     def probability(self, box: Box, class_ids: Sequence[int]) -> np.ndarray:
         """Return how likely each class is, uint8 (class, z, y, x); 255 is certain."""
         codes, patterns = self._encoded(box)
-        found = [self.rule.probability(patterns, c) for c in class_ids]
+        found = [self._rule.probability(patterns, c) for c in class_ids]
         return np.stack([np.rint(255 * p).astype(np.uint8)[codes] for p in found])
 
     def _encoded(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
-        same = self.ratings.values_all_over(box)
+        same = self._ratings.values_all_over(box)
         if same is not None:
             return np.zeros(box.shape, np.uint8), np.array([same], np.uint8)
-        return encoded(self.ratings.read(box))
+        return encoded(self._ratings.read(box))
