@@ -32,7 +32,7 @@ from napari_unetseg.data.ratings import (
     ratings_of,
 )
 from napari_unetseg.data.volume import Volume
-from napari_unetseg.errors import LabelsError, ReadOnlyError
+from napari_unetseg.errors import LabelsError, ReadOnlyError, explained_writing
 from napari_unetseg.events import (
     IsCancelled,
     OnEvent,
@@ -101,6 +101,8 @@ def consensus(
     with _Compared.open(labels, config) as compared:
         if config.out is None and compared.project is not None:
             folder = compared.project.folder / "consensus"
+            with explained_writing("the consensus", folder):
+                folder.mkdir(exist_ok=True)
             config = config.replace(
                 out=folder / f"{config.method}.zarr", overwrite=True
             )

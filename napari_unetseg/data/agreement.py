@@ -36,7 +36,7 @@ from napari_unetseg.data.vote_count import (
     count_votes,
     n_blocks,
 )
-from napari_unetseg.data.vote_patterns import PatternTable
+from napari_unetseg.data.vote_patterns import PatternTable, is_object
 from napari_unetseg.events import IsCancelled, OnEvent, ignore_event, never_cancelled
 from napari_unetseg.geometry import Box, Zyx
 
@@ -128,6 +128,7 @@ def measured(table: PatternTable, names: Names) -> dict[str, Any]:
     -------
     dict
         ``classes``, ``n_voxels`` that all raters labelled, ``n_any`` that one did,
+        ``n_object`` to which one gave a class, ``n_differ`` on which two differ,
         ``percent_agreement``, ``fleiss_kappa``, ``krippendorff_alpha``, ``mean_dice``,
         ``per_class`` (against the rest) and ``pairs``.
     """
@@ -137,6 +138,8 @@ def measured(table: PatternTable, names: Names) -> dict[str, Any]:
         "classes": [names.of(c) for c in table.classes],
         "n_voxels": table.complete.n_voxels,
         "n_any": table.n_labelled,
+        "n_object": int(table.counts[is_object(table.patterns)].sum()),
+        "n_differ": int(table.counts[disagreement(table.patterns) > 0].sum()),
         **_of_all(table),
         "mean_dice": mean_known(row["mean_dice"] for row in per_class.values()),
         "per_class": per_class,
@@ -178,9 +181,10 @@ def _of_pair(table: PatternTable, a: int, b: int, names: Names) -> dict[str, Any
 
 
 def _pattern_rows(table: PatternTable, names: Names) -> list[dict[str, Any]]:
-    """Return the most frequent patterns, with how much each is disagreed on."""
+    """Return the most frequent patterns with an object, and how much each differs."""
     differ = disagreement(table.patterns)
-    order = np.argsort(-table.counts, kind="stable")[:MOST_PATTERNS]
+    kept = np.flatnonzero(is_object(table.patterns))
+    order = kept[np.argsort(-table.counts[kept], kind="stable")][:MOST_PATTERNS]
     return [
         {
             "votes": [names.of(int(v)) for v in table.patterns[i]],

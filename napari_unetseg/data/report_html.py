@@ -43,13 +43,13 @@ def page(found: Mapping[str, Any], title: str) -> str:
 def _sections(found: Mapping[str, Any], title: str) -> Iterator[str]:
     shape = " × ".join(map(str, found["shape"]))
     yield f"<h1>{escape(title)}</h1>"
+    meant = "as a missing vote" if found["unlabelled"] == "missing" else "as background"
+    some, all_ = (words.count(found[key]) for key in ("n_any", "n_voxels"))
     yield _words(
         f"{len(found['names'])} raters: {', '.join(found['names'])}. Volume of {shape} "
-        f"voxels, of which somebody labelled {words.count(found['n_any'])} and all "
-        f"{words.count(found['n_voxels'])}. A voxel that a rater did not label counts "
-        + ("as a missing vote." if found["unlabelled"] == "missing"
-           else "as background.")
-    )  # fmt: skip
+        f"voxels, of which somebody labelled {some} and all raters {all_}. A voxel "
+        f"that a rater did not label counts {meant}."
+    )
     yield from _overview(found)
     yield from _dice(found)
     yield from _classes(found)
@@ -161,9 +161,11 @@ def _pairs(found: Mapping[str, Any]) -> Iterator[str]:
 def _patterns(found: Mapping[str, Any]) -> Iterator[str]:
     rows = found["patterns"]
     yield "<h2>Who said what</h2>"
-    yield _words(words.about_patterns(rows))
+    yield _words(words.about_patterns(found["near"]))
+    if not rows:
+        return
     yield _words("From left to right: " + ", ".join(found["names"]) + ".")
-    most = max((row["n_voxels"] for row in rows), default=1)
+    most = max(row["n_voxels"] for row in rows)
     shown = [
         BarRow(
             " · ".join(row["votes"]),

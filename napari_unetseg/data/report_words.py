@@ -81,16 +81,16 @@ def about_parts(whole: Mapping[str, Any], near: Mapping[str, Any], margin: str) 
     )
 
 
-def about_patterns(rows: Sequence[Mapping[str, Any]]) -> str:
+def about_patterns(near: Mapping[str, Any]) -> str:
     """Say how many voxels raters differ on."""
-    total = sum(row["n_voxels"] for row in rows)
-    differ = sum(row["n_voxels"] for row in rows if row["disagreement"] > 0)
+    total, differ = near["n_object"], near["n_differ"]
     if not total:
         return "There are no objects, so there is nothing to differ on."
     return (
-        f"Each bar is a group of voxels near the objects that got the same votes. On "
-        f"{count(differ)} of {count(total)} voxels ({percent(differ / total)}) at "
-        "least two raters differ; these bars have the second colour."
+        f"Somebody saw an object in {count(total)} voxels; on {count(differ)} of them "
+        f"({percent(differ / total)}) at least two raters differ. Each bar is a group "
+        "of voxels that got the same votes; those on which raters differ have the "
+        "second colour."
     )
 
 

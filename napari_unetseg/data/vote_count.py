@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from scipy import ndimage
@@ -34,6 +34,7 @@ from napari_unetseg.data.vote_patterns import (
     PatternTable,
     counted,
     encoded,
+    is_object,
 )
 from napari_unetseg.errors import LabelsError
 from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
@@ -137,7 +138,7 @@ def count_votes(
     counting = _Counting(ratings, margin or Margin(), regions)
     halo = counting.margin.halo(ratings.voxel_size_um)
     grid = BlockGrid(ratings.shape, block, halo)
-    total: dict[str | None, Counter[Pattern]] = {}
+    total: dict[_Part, Counter[Pattern]] = {}
     boxes = ((b.write_box, b.read_box) for b in grid)
     for found in in_threads(counting.count, boxes, threads):
         if steps is not None:
@@ -147,10 +148,10 @@ def count_votes(
             total.setdefault(key, Counter()).update(votes)
     tables = {
         key: PatternTable(ratings.names, dict(total.get(key, {})))
-        for key in (_WHOLE, _NEAR, *regions)
+        for key in (_WHOLE, _NEAR, *map(_region, regions))
     }
     return VoteCounts(
-        tables[_WHOLE], tables[_NEAR], {name: tables[name] for name in regions}
+        tables[_WHOLE], tables[_NEAR], {n: tables[_region(n)] for n in regions}
     )
 
 
@@ -175,8 +176,12 @@ def in_threads(
         executor.shutdown(cancel_futures=True)
 
 
-_WHOLE, _NEAR = "", None
-"""Keys of the two tables that are always there; regions have names."""
+_Part: TypeAlias = tuple[str, str]
+_WHOLE, _NEAR = ("whole", ""), ("near", "")
+
+
+def _region(name: str) -> _Part:
+    return "region", name
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,7 @@ class _Counting:
     margin: Margin
     regions: Mapping[str, Box]
 
-    def count(self, boxes: tuple[Box, Box]) -> dict[str | None, dict[Pattern, int]]:
+    def count(self, boxes: tuple[Box, Box]) -> dict[_Part, dict[Pattern, int]]:
         """Return the patterns of a block by table."""
         box, around = boxes
         same = self.ratings.values_all_over(around)
@@ -196,10 +201,10 @@ class _Counting:
         values = self.ratings.read(around)
         inner = box.relative_to(around).slices
         codes, patterns = encoded([v[inner] for v in values])
-        is_object = np.zeros(around.shape, bool)
+        objects = np.zeros(around.shape, bool)
         for value in values:
-            is_object |= (value != 0) & (value != UNSET)
-        is_near = self.margin.around(is_object, self.ratings.voxel_size_um)[inner]
+            objects |= (value != 0) & (value != UNSET)
+        is_near = self.margin.around(objects, self.ratings.voxel_size_um)[inner]
         found = {
             _WHOLE: counted(codes, patterns),
             _NEAR: counted(codes[is_near], patterns),
@@ -207,21 +212,20 @@ class _Counting:
         for name, region in self.regions.items():
             part = region.intersection(box).relative_to(box)
             if not part.is_empty:
-                found[name] = counted(codes[part.slices], patterns)
+                found[_region(name)] = counted(codes[part.slices], patterns)
         return found
 
     def _count_same(
         self, box: Box, pattern: Pattern
-    ) -> dict[str | None, dict[Pattern, int]]:
-        is_object = any(value not in (0, UNSET) for value in pattern)
-        found: dict[str | None, dict[Pattern, int]] = {
+    ) -> dict[_Part, dict[Pattern, int]]:
+        found: dict[_Part, dict[Pattern, int]] = {
             _WHOLE: {pattern: box.n_voxels},
-            _NEAR: {pattern: box.n_voxels} if is_object else {},
+            _NEAR: {pattern: box.n_voxels} if is_object(np.array(pattern)) else {},
         }
         for name, region in self.regions.items():
             n = region.intersection(box).n_voxels
             if n:
-                found[name] = {pattern: n}
+                found[_region(name)] = {pattern: n}
         return found
 
 

@@ -124,6 +124,12 @@ def encoded(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return codes, patterns
 
 
+def is_object(patterns: np.ndarray) -> np.ndarray:
+    """Return in which patterns, (…, rater), somebody named a foreground class."""
+    found: np.ndarray = ((patterns != 0) & (patterns != UNSET)).any(axis=-1)
+    return found
+
+
 def counted(codes: np.ndarray, patterns: np.ndarray) -> dict[Pattern, int]:
     """Return how often each pattern occurs among codes; none that does not."""
     counts = np.bincount(codes.ravel(), minlength=len(patterns))
