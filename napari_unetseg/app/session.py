@@ -21,7 +21,8 @@ from napari_unetseg.app.long_work import LongWork
 from napari_unetseg.app.object_editing import ObjectVerbs
 from napari_unetseg.app.project import Project, is_project
 from napari_unetseg.app.prompting import PromptingVerbs
-from napari_unetseg.app.review import Review, ReviewVerbs
+from napari_unetseg.app.rater_verbs import RaterVerbs
+from napari_unetseg.app.review import Review
 from napari_unetseg.app.status import JobStatus, Notice
 from napari_unetseg.config import (
     Config,
@@ -45,7 +46,7 @@ from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.inference.run import known_blocks
 
 
-class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
+class Session(PromptingVerbs, ObjectVerbs, RaterVerbs, HistoryVerbs):
     """The open project and everything a person can do with it."""
 
     def __init__(self, preferences: Preferences | None = None) -> None:
@@ -106,6 +107,7 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
         """End what runs and let go of the project."""
         self.drop_preview()
         self._work.close()
+        self._end_import()
         if self._review is not None:
             self._review.wait()
         if self.project is not None:
@@ -158,6 +160,7 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
     def poll(self) -> None:
         """Take in what happened elsewhere; called some twenty times a second."""
         self._work.poll()
+        self._collect_import()
         if self._review is not None and self._review.collect():
             self.worklist_changed.emit()
 
@@ -330,6 +333,10 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
             case "list_objects":
                 self.objects = read_object_rows(Path(result["target"]))
                 self.objects_changed.emit()
+            case "compare_raters":
+                self.raters_compared.emit(dict(result))
+            case "make_consensus":
+                self.consensus_made.emit(dict(result))
             case "export":
                 self.notice.emit(Notice("info", f"Exported to {result['target']}."))
 
