@@ -7,7 +7,6 @@ less so.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -98,8 +97,7 @@ def agreement(
         If somebody asked to stop.
     """
     margin, names = margin or Margin(), Names(tuple(class_names))
-    n_pairs = math.comb(len(ratings.names), 2)
-    n_steps = n_blocks(ratings.shape, block) * (1 + n_pairs * surfaces)
+    n_steps = n_blocks(ratings.shape, block) * (1 + surfaces)
     steps = Steps("agreement", n_steps, on_event, is_cancelled,
                   subject=", ".join(ratings.names), noun="The comparison")  # fmt: skip
     way: dict[str, Any] = {"block": block, "threads": threads, "steps": steps}

@@ -18,14 +18,17 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.data.ratings import Ratings
 from napari_unetseg.data.steps import Steps
 from napari_unetseg.data.vote_count import BLOCK, in_threads
+from napari_unetseg.data.vote_patterns import is_object
 from napari_unetseg.geometry import BlockGrid, Box, Zyx
 
 MOST_POINTS = 2_000_000
@@ -71,15 +74,17 @@ def surface_distances(
     block
         What is read at a time, zyx.
     steps
-        Takes a step per pair and block.
+        Takes a step per block.
     """
+    surfaces = _Surfaces(ratings, classes, block)
+    surfaces.find(threads, steps)
     found = []
-    for a, b in combinations(range(len(ratings.names)), 2):
-        surfaces = _Surfaces(ratings, (a, b), classes, block)
-        surfaces.find(threads, steps)
+    for pair in combinations(range(len(ratings.names)), 2):
         for class_id in classes:
-            there, back = (surfaces.distances(class_id, s, threads) for s in (0, 1))
-            found.append(_summary(a, b, class_id, there, back))
+            there, back = (
+                surfaces.distances(_Side(pair, n, class_id), threads) for n in (0, 1)
+            )
+            found.append(_summary(*pair, class_id, there, back))
     return found
 
 
@@ -101,6 +106,18 @@ def surface_of(mask: np.ndarray, rest: np.ndarray) -> np.ndarray:
     return inner & is_beside
 
 
+class _Side(NamedTuple):
+    """One rater of a pair, number 0 or 1, and a class."""
+
+    pair: tuple[int, int]
+    number: int
+    class_id: int
+
+    @property
+    def other(self) -> _Side:
+        return self._replace(number=1 - self.number)
+
+
 @dataclass(frozen=True)
 class _Piece:
     """The surface inside a block; ``low`` and ``high`` hold all its points, in µm."""
@@ -111,20 +128,18 @@ class _Piece:
 
 
 class _Surfaces:
-    """The surfaces of two raters; any thread may ask for points."""
+    """The surfaces of all raters; any thread may ask for points."""
 
-    def __init__(
-        self,
-        ratings: Ratings,
-        pair: tuple[int, int],
-        classes: Sequence[int],
-        block: Zyx,
-    ) -> None:
-        self._ratings, self._pair, self._classes = ratings, pair, classes
+    def __init__(self, ratings: Ratings, classes: Sequence[int], block: Zyx) -> None:
+        self._ratings = ratings
+        pairs = list(combinations(range(len(ratings.names)), 2))
+        self._sides = [
+            _Side(pair, n, c) for pair in pairs for n in (0, 1) for c in classes
+        ]
         self._grid = BlockGrid(ratings.shape, block, (1, 1, 1))
         self._size = np.array(ratings.voxel_size_um)
-        self._pieces: dict[tuple[int, int], list[_Piece]] = {}
-        self._trees: OrderedDict[tuple[int, int, Box], cKDTree] = OrderedDict()
+        self._pieces: dict[_Side, list[_Piece]] = {}
+        self._trees: OrderedDict[tuple[_Side, Box], cKDTree] = OrderedDict()
         self._n_points = 0
         self._lock = threading.Lock()
 
@@ -132,124 +147,137 @@ class _Surfaces:
         """Look through the volume for surfaces."""
         boxes = ((b.write_box, b.read_box) for b in self._grid)
         for box, found in in_threads(self._look_at, boxes, threads):
-            for key, points in found.items():
+            for side, points in found.items():
                 piece = _Piece(box, points.min(axis=0), points.max(axis=0))
-                self._pieces.setdefault(key, []).append(piece)
+                self._pieces.setdefault(side, []).append(piece)
             if steps is not None:
                 steps.check()
                 steps.done("surfaces")
 
-    def distances(
-        self, class_id: int, side: int, threads: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the distances from one side's surface to the other, and how many."""
-        own = self._pieces.get((class_id, side), [])
-        other = self._pieces.get((class_id, 1 - side), [])
-        if not own or not other:
-            return np.zeros(0), np.zeros(0, np.int64)
-        by_box = {piece.box: piece for piece in own}
+    def distances(self, side: _Side, threads: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the distances from a surface to the other's, and how many of each."""
+        values, counts = np.zeros(0), np.zeros(0, np.int64)
+        by_box = {piece.box: piece for piece in self._pieces.get(side, [])}
+        others = self._pieces.get(side.other, [])
+        if not by_box or not others:
+            return values, counts
 
         def nearest(boxes: tuple[Box, Box]) -> tuple[np.ndarray, np.ndarray]:
             piece = by_box[boxes[0]]
-            points = self._tree((class_id, side, piece.box)).data
-            far = self._nearest(points, piece, (class_id, 1 - side), other)
-            values, counts = np.unique(np.round(far, _DECIMALS), return_counts=True)
-            return values, counts
+            points = self._tree(side, piece.box).data
+            far = self._nearest(points, piece, side.other, others)
+            found, n = np.unique(np.round(far, _DECIMALS), return_counts=True)
+            return found, n
 
-        values, counts = np.zeros(0), np.zeros(0, np.int64)
-        work = ((piece.box, piece.box) for piece in own)
-        for more, n in in_threads(nearest, work, threads):
+        for more, n in in_threads(nearest, ((box, box) for box in by_box), threads):
             values, place = np.unique(np.r_[values, more], return_inverse=True)
             counts = np.bincount(place, np.r_[counts, n]).astype(np.int64)
         return values, counts
 
     def _nearest(
-        self,
-        points: np.ndarray,
-        piece: _Piece,
-        key: tuple[int, int],
-        others: Sequence[_Piece],
+        self, points: np.ndarray, piece: _Piece, side: _Side, others: Sequence[_Piece]
     ) -> np.ndarray:
+        """Return how far each point is from a surface, which is in ``others``."""
         low = np.array([o.low for o in others])
         high = np.array([o.high for o in others])
-        gap = np.maximum(0, np.maximum(low - piece.high, piece.low - high))
-        at_least = np.sqrt((gap**2).sum(axis=1))
+        at_least = _gap(low, high, piece.low, piece.high)
         best = np.full(len(points), np.inf)
         for number in np.argsort(at_least, kind="stable"):
             if at_least[number] > best.max():
                 break
             other = others[number]
-            gaps = np.maximum(0, np.maximum(other.low - points, points - other.high))
-            open_ = np.sqrt((gaps**2).sum(axis=1)) < best
+            open_ = _gap(other.low, other.high, points, points) < best
             if open_.any():
-                tree = self._tree((*key, other.box))
-                found, _ = tree.query(points[open_])
+                found, _ = self._tree(side, other.box).query(points[open_])
                 best[open_] = np.minimum(best[open_], found)
         return best
 
-    def _look_at(
-        self, boxes: tuple[Box, Box]
-    ) -> tuple[Box, dict[tuple[int, int], np.ndarray]]:
+    def _look_at(self, boxes: tuple[Box, Box]) -> tuple[Box, dict[_Side, np.ndarray]]:
         box, around = boxes
         same = self._ratings.values_all_over(around)
-        if same is not None and not any(v not in (0, UNSET) for v in same):
+        if same is not None and not is_object(np.array(same)):
             return box, {}
-        values = self._read(box, around)
+        values = [_padded(v, around, box) for v in self._ratings.read(around)]
+        outside = _padded(np.zeros(around.shape, bool), around, box, fill=True)
         found = {}
-        for class_id in self._classes:
-            for side in (0, 1):
-                points = self._points(values, side, class_id, box)
-                if len(points):
-                    found[class_id, side] = points
+        for side in self._sides:
+            points = self._points(side, values, outside, box)
+            if len(points):
+                found[side] = points
+                self._keep(side, box, cKDTree(points))
         return box, found
-
-    def _read(self, box: Box, around: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what both said with a margin of one voxel, and what both labelled.
-
-        Outside the volume is labelled, as no class.
-        """
-        values = [self._ratings.read_one(number, around) for number in self._pair]
-        known = (values[0] != UNSET) & (values[1] != UNSET)
-        missing = box.grown(1)
-        pad = [
-            (a - m, n - b)
-            for a, b, m, n in zip(
-                around.start, around.stop, missing.start, missing.stop, strict=True
-            )
-        ]
-        left, right = (np.pad(v, pad) for v in values)
-        return left, right, np.pad(known, pad, constant_values=True)
 
     def _points(
         self,
-        values: tuple[np.ndarray, np.ndarray, np.ndarray],
-        side: int,
-        class_id: int,
+        side: _Side,
+        values: Sequence[np.ndarray],
+        outside: np.ndarray,
         box: Box,
     ) -> np.ndarray:
-        is_class, known = values[side] == class_id, values[2]
-        if not is_class.any():
+        """Return the surface inside a block, in µm.
+
+        Parameters
+        ----------
+        values, outside
+            With one voxel more than the block on every side. Outside of the volume is
+            labelled, as no class.
+        """
+        is_class = values[side.pair[side.number]] == side.class_id
+        (held,) = ndimage.find_objects(is_class.view(np.uint8)) or (None,)
+        if held is None:
             return np.zeros((0, 3))
-        at = np.argwhere(surface_of(is_class & known, known & ~is_class))
-        points: np.ndarray = (at + box.start) * self._size
+        part = Box.from_slices(held).grown(1).clipped(is_class.shape)
+        left, right = (values[n][part.slices] for n in side.pair)
+        known = (left != UNSET) & (right != UNSET)
+        mask = is_class[part.slices] & known
+        rest = (known & ~mask) | outside[part.slices]
+        at = np.argwhere(surface_of(mask, rest))
+        start = np.array(box.start) + part.start
+        points: np.ndarray = (at + start) * self._size
         return points
 
-    def _tree(self, key: tuple[int, int, Box]) -> cKDTree:
+    def _tree(self, side: _Side, box: Box) -> cKDTree:
         with self._lock:
-            if key in self._trees:
-                self._trees.move_to_end(key)
-                return self._trees[key]
-        class_id, side, box = key
+            if (side, box) in self._trees:
+                self._trees.move_to_end((side, box))
+                return self._trees[side, box]
         around = box.grown(1).clipped(self._ratings.shape)
-        tree = cKDTree(self._points(self._read(box, around), side, class_id, box))
+        values = [_padded(v, around, box) for v in self._ratings.read(around)]
+        outside = _padded(np.zeros(around.shape, bool), around, box, fill=True)
+        return self._keep(side, box, cKDTree(self._points(side, values, outside, box)))
+
+    def _keep(self, side: _Side, box: Box, tree: cKDTree) -> cKDTree:
         with self._lock:
-            if key not in self._trees:
-                self._trees[key] = tree
+            if (side, box) not in self._trees:
+                self._trees[side, box] = tree
                 self._n_points += tree.n
             while self._n_points > MOST_POINTS and len(self._trees) > 1:
                 _, dropped = self._trees.popitem(last=False)
                 self._n_points -= dropped.n
         return tree
+
+
+def _padded(
+    values: np.ndarray, around: Box, box: Box, *, fill: bool = False
+) -> np.ndarray:
+    """Return values with the voxel that is missing where the volume ends."""
+    wanted = box.grown(1)
+    pad = [
+        (a - m, n - b)
+        for a, b, m, n in zip(
+            around.start, around.stop, wanted.start, wanted.stop, strict=True
+        )
+    ]
+    return np.pad(values, pad, constant_values=fill)
+
+
+def _gap(
+    low: np.ndarray, high: np.ndarray, other_low: np.ndarray, other_high: np.ndarray
+) -> np.ndarray:
+    """Return how far boxes, or points, are apart at least."""
+    gap = np.maximum(0, np.maximum(low - other_high, other_low - high))
+    far: np.ndarray = np.sqrt((gap**2).sum(axis=-1))
+    return far
 
 
 def _summary(

@@ -23,6 +23,7 @@ import numpy as np
 from napari_unetseg.data.corrections import UNSET
 
 Pattern: TypeAlias = tuple[int, ...]
+_MANY = 4096
 
 
 @dataclass(frozen=True)
@@ -104,24 +105,32 @@ def encoded(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     codes, patterns
         Integers of that shape; uint8 (pattern, rater), each of which occurs.
     """
-    codes = np.zeros(values[0].shape, np.intp)
+    codes = np.zeros(values[0].shape, np.uint16)
     patterns = np.zeros((1, 0), np.uint8)
     for value in values:
         used = np.flatnonzero(np.bincount(value.ravel(), minlength=256))
-        place = np.zeros(256, np.intp)
-        place[used] = np.arange(len(used))
+        n_codes = len(patterns) * len(used)
+        codes = codes.astype(np.min_scalar_type(n_codes), copy=False)
         if len(used) > 1:
-            codes *= len(used)
+            place = np.zeros(256, codes.dtype)
+            place[used] = np.arange(len(used))
+            codes *= codes.dtype.type(len(used))
             codes += place[value]
-        n_seen = np.bincount(codes.ravel(), minlength=len(patterns) * len(used))
-        kept = np.flatnonzero(n_seen)
-        before, last = np.divmod(kept, len(used))
+        before, last = np.divmod(np.arange(n_codes), len(used))
         patterns = np.column_stack([patterns[before], used[last].astype(np.uint8)])
-        if len(kept) < len(n_seen):
-            renumbered = np.zeros(len(n_seen), np.intp)
-            renumbered[kept] = np.arange(len(kept))
-            codes = renumbered[codes]
+        if n_codes > _MANY or value is values[-1]:
+            codes, patterns = _without_unused(codes, patterns)
     return codes, patterns
+
+
+def _without_unused(
+    codes: np.ndarray, patterns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    n_seen = np.bincount(codes.ravel(), minlength=len(patterns))
+    kept = np.flatnonzero(n_seen)
+    renumbered = np.zeros(len(patterns), np.min_scalar_type(len(kept)))
+    renumbered[kept] = np.arange(len(kept))
+    return renumbered[codes], patterns[kept]
 
 
 def is_object(patterns: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,13 @@ def rated(session: Session, tmp_path: Path) -> Session:
 
 
 def until(session: Session, is_so: Callable[[], bool]) -> None:
-    stop = time.monotonic() + PATIENCE_S
-    while not is_so() and time.monotonic() < stop:
+    pause = threading.Event()
+    for _ in range(PATIENCE_S * 50):
         session.poll()
-        time.sleep(0.02)
-    assert is_so()
+        if is_so():
+            return
+        pause.wait(0.02)
+    raise AssertionError(f"It has not happened; the job is {session.job}.")
 
 
 def test_an_import_becomes_labels_and_says_so(session, notices, tmp_path) -> None:

@@ -83,8 +83,8 @@ def test_what_cannot_be_computed_is_none() -> None:
 def test_tells_its_progress_and_stops(raters) -> None:
     events = []
     agreement(raters, block=(3, 9, 10), on_event=events.append)
-    # Two blocks, once for votes and once for the surfaces of each of three pairs.
-    assert events[0] == RunStarted("agreement", 8, subject="Ana, Bo, Cy")
-    assert [e.done for e in events if isinstance(e, Progress)] == list(range(1, 9))
+    # Two blocks, once for votes and once for surfaces.
+    assert events[0] == RunStarted("agreement", 4, subject="Ana, Bo, Cy")
+    assert [e.done for e in events if isinstance(e, Progress)] == list(range(1, 5))
     with pytest.raises(Cancelled):
         agreement(raters, is_cancelled=lambda: True)
