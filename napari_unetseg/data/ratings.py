@@ -184,6 +184,8 @@ class AnnotatorRater:
 
     def read(self, box: Box) -> np.ndarray:
         """Return class ids, uint8 zyx; UNSET where nothing was said."""
+        if self.value_all_over(box) is not None:
+            return np.full(box.shape, UNSET, np.uint8)
         return self._store.read(self._name, box)
 
     def value_all_over(self, box: Box) -> int | None:

@@ -223,9 +223,9 @@ class _Surfaces:
             labelled, as no class.
         """
         is_class = values[side.pair[side.number]] == side.class_id
-        (held,) = ndimage.find_objects(is_class.view(np.uint8)) or (None,)
-        if held is None:
+        if not is_class.any():
             return np.zeros((0, 3))
+        (held,) = ndimage.find_objects(is_class.view(np.uint8))
         part = Box.from_slices(held).grown(1).clipped(is_class.shape)
         left, right = (values[n][part.slices] for n in side.pair)
         known = (left != UNSET) & (right != UNSET)

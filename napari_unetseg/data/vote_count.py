@@ -76,6 +76,8 @@ class Margin:
     def around(self, mask: np.ndarray, voxel_size_um: Sequence[float]) -> np.ndarray:
         """Return which voxels are no farther than the radius from those of a mask."""
         is_near = np.zeros(mask.shape, bool)
+        if not mask.any():
+            return is_near
         for held in ndimage.find_objects(mask.view(np.uint8)):
             # Nothing farther out can be near, and distances take time.
             box = Box.from_slices(held).grown(self.halo(voxel_size_um))
