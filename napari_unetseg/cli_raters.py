@@ -73,9 +73,9 @@ def add_import_rater(commands: Any) -> None:
         commands, "import-rater", _import_rater,
         "take labels that were made elsewhere in as those of a rater",
         "napari-unetseg import-rater embryo.unetseg bo.zarr --rater Bo",
-        "napari-unetseg import-rater nerves.unetseg cy.tif --rater Cy "
+        "napari-unetseg import-rater p.unetseg cy.tif --rater Cy "
         "--map 255=nerve,0=background",
-        "napari-unetseg import-rater nerves.unetseg di.nii.gz --rater Di --class nerve "
+        "napari-unetseg import-rater p.unetseg di.nii.gz --rater Di --class nerve "
         "--partial 9",
         about="OME-Zarr, zarr, TIFF or NIfTI of the shape of the volume. The labels "
         "become strokes\nof the rater; importing again brings only what has changed.",
