@@ -80,7 +80,8 @@ def test_the_examples_can_be_parsed() -> None:
 
 def _least(command: str) -> list[str]:
     least = {"open": [], "demo": [], "new": ["v", "--classes", "a"],
-             "merge": ["x", "y"], "import-rater": ["x", "y", "--rater", "a"]}  # fmt: skip
+             "merge": ["x", "y"],
+             "import-rater": ["x", "y", "--rater", "a"]}  # fmt: skip
     return least.get(command, ["x"])
 
 

@@ -125,9 +125,12 @@ class RaterVerbs(ReviewVerbs):
             self._imported.put(found)
         except Cancelled as error:
             self._imported.put(Notice("info", str(error)))
-        except (UnetsegError, OSError) as error:
-            details = traceback.format_exc()
-            self._imported.put(Notice("error", str(error), details))
+        except UnetsegError as error:
+            self._imported.put(Notice("error", str(error), traceback.format_exc()))
+        except Exception as error:  # noqa: BLE001
+            # The last fence of the thread: the window must hear of it as a sentence.
+            sentence = f"The import failed: {type(error).__name__}: {error}"
+            self._imported.put(Notice("error", sentence, traceback.format_exc()))
 
     def _collect_import(self) -> None:
         """Say how an import ended, on the thread of the window."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from napari_unetseg.data.convert import SLAB_BYTES
 from napari_unetseg.data.corrections import UNSET
-from napari_unetseg.data.file_sources import needs_conversion, open_source
+from napari_unetseg.data.file_sources import Source, needs_conversion, open_source
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import LabelsError
 from napari_unetseg.geometry import Box, Zyx
@@ -61,13 +62,36 @@ def open_labels(uri: Path | str) -> ForeignLabels:
 def _of_file(path: Path) -> ForeignLabels:
     source = open_source(path)
     _check_channels(path.name, source.n_channels)
+    return ForeignLabels(path.name, source.shape, source.dtype, _Slabs(source).read)
 
-    def read(box: Box) -> np.ndarray:
-        depth, rows, columns = box.slices
-        slab = source.read(depth.start, depth.stop, rows)
-        return slab[0, :, :, columns]
 
-    return ForeignLabels(path.name, source.shape, source.dtype, read)
+class _Slabs:
+    """Boxes of a file, out of the slab that was read last.
+
+    Compressed files are read from their beginning each time: seldom is better.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        plane = source.shape[1] * source.shape[2] * source.dtype.itemsize
+        self._depth = SLAB_BYTES // max(1, plane)
+        self._first, self._slab = 0, np.zeros((0, 0, 0), source.dtype)
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return the values of a box, zyx; those of one slab should follow each other.
+
+        Planes of which a slab cannot hold as many as asked for are read row by row.
+        """
+        start, stop = box.start[0], box.stop[0]
+        if stop - start > self._depth:
+            rows = self._source.read(start, stop, box.slices[1])
+            return rows[0, :, :, box.slices[2]]
+        if start < self._first or stop > self._first + len(self._slab):
+            last = min(start + self._depth, self._source.shape[0])
+            self._slab = self._source.read(start, last, slice(None))[0]
+            self._first = start
+        depth = slice(start - self._first, stop - self._first)
+        return self._slab[depth, *box.slices[1:]]
 
 
 def _check_channels(name: str, n: int) -> None:

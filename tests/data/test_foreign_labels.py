@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -8,6 +9,7 @@ import pytest
 import tifffile
 import zarr
 
+from napari_unetseg.data import file_sources, foreign_labels
 from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.data.foreign_labels import ValueMap, open_labels
 from napari_unetseg.errors import LabelsError, VolumeNotFoundError
@@ -78,6 +80,27 @@ def test_all_formats_are_read_by_boxes(tmp_path: Path, name, write) -> None:
     labels = open_labels(tmp_path / name)
     assert labels.shape == (2, 3, 4)
     assert (labels.read(BOX) == VALUES[BOX.slices]).all()
+
+
+@pytest.mark.parametrize(("held", "n_reads"), [(12, 2), (24, 1), (5, 4)])
+def test_files_are_read_slab_by_slab(tmp_path, monkeypatch, held, n_reads) -> None:
+    _tiff(tmp_path / "labels.tif")
+    reads: list[tuple[int, int]] = []
+    source = file_sources.open_source(tmp_path / "labels.tif")
+    read = source.read
+
+    def noted(start: int, stop: int, rows: slice) -> np.ndarray:
+        reads.append((start, stop))
+        return read(start, stop, rows)
+
+    watched = replace(source, read=noted)
+    monkeypatch.setattr(foreign_labels, "open_source", lambda path: watched)
+    monkeypatch.setattr(foreign_labels, "SLAB_BYTES", held)
+    labels = open_labels(tmp_path / "labels.tif")
+    for box in Box.whole((2, 3, 4)).cells((1, 2, 4)):
+        cell = box.clipped((2, 3, 4))
+        assert (labels.read(cell) == VALUES[cell.slices]).all()
+    assert len(reads) == n_reads
 
 
 def test_chunks_that_a_sparse_store_left_out_are_its_fill_value(tmp_path: Path) -> None:
