@@ -15,6 +15,10 @@ _LABELS = (
     "A project; or OME-Zarr label images; or one volume for all that stand beside it."
 )
 
+_SHORT = ("n_voxels", "percent_agreement", "fleiss_kappa", "krippendorff_alpha",
+          "mean_dice")  # fmt: skip
+_REPORT = ("report", "csv", "json")
+
 
 def add_agreement(commands: Any) -> None:
     """Add the command that compares raters."""
@@ -41,7 +45,20 @@ def _agreement(
     config = config_of(arguments, AgreementConfig, regions=dict(arguments.boxes))
     from napari_unetseg.app import actions
 
-    return actions.agreement(arguments.labels, config, on_event, is_cancelled)
+    found = actions.agreement(arguments.labels, config, on_event, is_cancelled)
+    return found if arguments.json else _in_short(found)
+
+
+def _in_short(found: Result) -> Result:
+    """Return what fits a terminal; the report has all of it."""
+    short = {key: found[key] for key in ("names", *_SHORT)}
+    short[f"near the objects ({found['margin']})"] = {
+        key: found["near"][key] for key in _SHORT
+    }
+    short["Dice of pairs"] = {
+        " and ".join(pair["names"]): pair["dice"] for pair in found["pairs"]
+    }
+    return short | {key: found[key] for key in _REPORT if key in found}
 
 
 def add_consensus(commands: Any) -> None:

@@ -70,7 +70,10 @@ def agreement(
     out = config.out
     if out is None and compared.project is not None:
         out = compared.project.folder / "agreement"
-    return {**found, **(write_report(out, found) if out else {})}
+    title = "Agreement between raters"
+    if compared.project is not None:
+        title += f": {compared.project.name}"
+    return {**found, **(write_report(out, found, title) if out else {})}
 
 
 def compare_raters(

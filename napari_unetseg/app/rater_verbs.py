@@ -78,11 +78,13 @@ class RaterVerbs(ReviewVerbs):
         )
         search = partial(_disputed, self._open, others, self.annotator)
         self._review.search_by(search)
+        self.worklist_changed.emit()
 
     def stop_adjudicating(self) -> None:
         """Let the worklist be that of what the model doubts again."""
         if self._review is not None and self._review.is_adjudicating:
             self._review.search_by(None)
+            self.worklist_changed.emit()
 
     @property
     def is_adjudicating(self) -> bool:

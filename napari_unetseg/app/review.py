@@ -50,6 +50,7 @@ class Review:
     def search_by(self, search: Search | None) -> None:
         """Rank by another search from now on; None: by what the model doubts."""
         self._search = search
+        self.items, self.index = (), -1
         self._start()
 
     @property
@@ -85,18 +86,20 @@ class Review:
     def close_current(self, annotator: str, state: str) -> Box | None:
         """Note the region under review as ``accepted`` or ``skipped``, and drop it.
 
-        Accepted after something was changed in it, it is ``corrected``.
+        Accepted after something was changed in it, it is ``corrected``; and
+        ``decided`` if raters disagreed on it.
         """
         item = self.current
         if item is None:
             return None
-        if state == "accepted" and self._was_edited(item.box):
+        if state == "accepted" and self.is_adjudicating:
+            state = "decided"
+        elif state == "accepted" and self._was_edited(item.box):
             state = "corrected"
         self._project.corrections.add_reviewed(
             item.box,
             annotator,
-            # Who decides between raters has not looked at a prediction.
-            None if self.is_adjudicating else self._project.active_model,
+            self._project.active_model,
             state,
             class_id=item.class_id,
             seconds=round(time.monotonic() - self._came_up_at, 1),

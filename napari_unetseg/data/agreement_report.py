@@ -21,9 +21,7 @@ _OF_ALL = ("n_voxels", "percent_agreement", "fleiss_kappa", "krippendorff_alpha"
 _DISTANCES = ("mean", "percentile_95", "largest")
 
 
-def write_report(
-    folder: Path, found: Mapping[str, Any], title: str = "Agreement between raters"
-) -> dict[str, str]:
+def write_report(folder: Path, found: Mapping[str, Any], title: str) -> dict[str, str]:
     """Write ``agreement.json``, ``.csv`` and ``.html`` into a folder.
 
     Parameters

@@ -27,7 +27,8 @@ class Reviewed:
     Attributes
     ----------
     state
-        ``accepted``; ``corrected``, if labels were changed first; or ``skipped``.
+        ``accepted``; ``corrected``, if labels were changed first; ``skipped``; or
+        ``decided``, if raters disagreed: that says nothing of voxels without a label.
     class_id
         The class that was in doubt, None if it was a part of the view.
     seconds

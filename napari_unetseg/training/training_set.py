@@ -207,7 +207,7 @@ def _accepted(
 ) -> Iterator[tuple[Reviewed, PredictionStore | None]]:
     """Yield accepted regions with the prediction that was seen, if it still exists."""
     for reviewed in corrections.reviewed():
-        if reviewed.state == "skipped":
+        if reviewed.state in ("skipped", "decided"):
             continue
         if reviewed.model_version is None:
             yield reviewed, None

@@ -18,6 +18,7 @@ from napari_unetseg.geometry import Box
 
 EVIL = "<script>alert('x')</script>"
 FORMULA = "=HYPERLINK(1)"
+TITLE = "Raters of <u>embryo</u>"
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def found():
 
 
 def test_three_files_hold_the_same_numbers(found, tmp_path: Path) -> None:
-    paths = write_report(tmp_path / "report", found)
+    paths = write_report(tmp_path / "report", found, TITLE)
     assert {Path(p).name for p in paths.values()} == {
         "agreement.html", "agreement.csv", "agreement.json",
     }  # fmt: skip
@@ -50,8 +51,8 @@ def test_three_files_hold_the_same_numbers(found, tmp_path: Path) -> None:
 
 
 def test_no_name_becomes_markup(found, tmp_path: Path) -> None:
-    html = Path(write_report(tmp_path, found)["report"]).read_text("utf-8")
-    for name in (EVIL, "<b>cell</b>", "<i>top</i>"):
+    html = Path(write_report(tmp_path, found, TITLE)["report"]).read_text("utf-8")
+    for name in (EVIL, TITLE, "<b>cell</b>", "<i>top</i>"):
         assert name not in html
     assert "&lt;script&gt;" in html
     # The page asks nobody for anything, and runs nothing.
@@ -59,7 +60,7 @@ def test_no_name_becomes_markup(found, tmp_path: Path) -> None:
 
 
 def test_no_name_becomes_a_formula(found, tmp_path: Path) -> None:
-    text = Path(write_report(tmp_path, found)["csv"]).read_text("utf-8")
+    text = Path(write_report(tmp_path, found, TITLE)["csv"]).read_text("utf-8")
     assert f"'{FORMULA}" in text
     assert not re.search(r"(^|,)=", text)
 
@@ -76,7 +77,7 @@ def test_every_row_has_all_columns(found) -> None:
 def test_a_comparison_without_objects_is_still_a_page(tmp_path: Path) -> None:
     empty = np.zeros((2, 3, 4), np.uint8)
     found = agreement(ratings_of({"a": empty, "b": empty}))
-    html = Path(write_report(tmp_path, found)["report"]).read_text("utf-8")
+    html = Path(write_report(tmp_path, found, TITLE)["report"]).read_text("utf-8")
     assert "nothing to differ on" in html
     assert "need three raters" in html
 
