@@ -50,6 +50,8 @@ def _sections(found: Mapping[str, Any], title: str) -> Iterator[str]:
         f"voxels, of which somebody labelled {some} and all raters {all_}. A voxel "
         f"that a rater did not label counts {meant}."
     )
+    if missing := words.about_missing(found):
+        yield _words(missing)
     yield from _overview(found)
     yield from _dice(found)
     yield from _classes(found)

@@ -8,6 +8,7 @@ from typing import Any
 # Landis & Koch, Biometrics 33 (1977) 159: names for kappa, of the lower bounds.
 _KAPPA = ((0.8, "almost perfect"), (0.6, "substantial"), (0.4, "moderate"),
           (0.2, "fair"), (0.0, "slight"))  # fmt: skip
+_MOSTLY = 0.5
 _ALPHA = ((0.8, "reliable"), (0.667, "good enough for tentative conclusions"))
 
 
@@ -24,6 +25,18 @@ def percent(value: float | None) -> str:
 def count(n: int) -> str:
     """Return a count with thin gaps between thousands."""
     return f"{n:,}".replace(",", "\u202f")
+
+
+def about_missing(found: Mapping[str, Any]) -> str:
+    """Say so if most of what is labelled was not labelled by all; else nothing."""
+    if not found["n_any"] or found["n_voxels"] >= _MOSTLY * found["n_any"]:
+        return ""
+    return (
+        f"Only {percent(found['n_voxels'] / found['n_any'])} of the voxels that "
+        "somebody labelled were labelled by all, and percent agreement and Fleiss' "
+        "kappa know of no others. If raters painted nothing but objects, compare again "
+        "and let what they left out be background."
+    )
 
 
 def about_kappa(kappa: float | None) -> str:

@@ -13,7 +13,12 @@ from napari_unetseg.data.agreement import agreement
 from napari_unetseg.data.agreement_report import HEAD, rows_of, write_report
 from napari_unetseg.data.ratings import ratings_of
 from napari_unetseg.data.report_svg import BarRow, bars, matrix
-from napari_unetseg.data.report_words import about_alpha, about_dice, about_kappa
+from napari_unetseg.data.report_words import (
+    about_alpha,
+    about_dice,
+    about_kappa,
+    about_missing,
+)
 from napari_unetseg.geometry import Box
 
 EVIL = "<script>alert('x')</script>"
@@ -109,6 +114,12 @@ def test_a_matrix_is_the_stronger_the_higher_the_number() -> None:
 )  # fmt: skip
 def test_words_for_kappa_are_those_of_landis_and_koch(kappa, word) -> None:
     assert word in about_kappa(kappa)
+
+
+def test_many_missing_votes_are_pointed_out() -> None:
+    assert "Only 25.0 % of the voxels" in about_missing({"n_any": 8, "n_voxels": 2})
+    assert about_missing({"n_any": 8, "n_voxels": 4}) == ""
+    assert about_missing({"n_any": 0, "n_voxels": 0}) == ""
 
 
 def test_words_name_the_closest_and_the_farthest() -> None:
