@@ -4,8 +4,10 @@ A voxel of a class is on its surface if one of its six neighbours, as both rater
 them, is not of the class or is outside the volume. For every surface voxel of one rater
 the nearest one of the other is searched for, and the other way round::
 
-    block of A's surface ──▶ B's surface, block by block, the nearest block first,
-                             until the next block is farther than all that was found
+    1  A's surface in a block ──▶ B's surface in the block and a margin: right for all
+                                  that is nearer than the margin, which most is
+    2  the few that are left  ──▶ B's surface block by block, the nearest block first,
+                                  until the next one is farther than what was found
 
 That is exact at any distance and any block size. A block's surface is a tree of points;
 only the latest trees are held, others are made anew from the volume when needed.
@@ -18,23 +20,27 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.data.ratings import Ratings
 from napari_unetseg.data.steps import Steps
+from napari_unetseg.data.surfaces import ReadBox, Side
 from napari_unetseg.data.vote_count import BLOCK, in_threads
 from napari_unetseg.data.vote_patterns import is_object
-from napari_unetseg.geometry import BlockGrid, Box, Zyx
+from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
 
 MOST_POINTS = 2_000_000
 """What is held at a time, some 100 bytes each."""
 _SHARE = 0.95
 _DECIMALS = 9
+_REACH = 6
+"""The margin, in the shortest edge of a voxel."""
+_ROUNDING = 1e-6
+_Counted: TypeAlias = tuple[np.ndarray, np.ndarray]
+_NOTHING: _Counted = (np.zeros(0), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -82,40 +88,10 @@ def surface_distances(
     for pair in combinations(range(len(ratings.names)), 2):
         for class_id in classes:
             there, back = (
-                surfaces.distances(_Side(pair, n, class_id), threads) for n in (0, 1)
+                surfaces.distances(Side(pair, n, class_id), threads) for n in (0, 1)
             )
             found.append(_summary(*pair, class_id, there, back))
     return found
-
-
-def surface_of(mask: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Return which voxels of a mask have a face in common with a voxel of the rest.
-
-    Parameters
-    ----------
-    mask, rest
-        zyx; both with one voxel more on every side than what is returned.
-    """
-    inner = mask[1:-1, 1:-1, 1:-1]
-    is_beside = np.zeros(inner.shape, bool)
-    for axis in range(3):
-        for shift in (0, 2):
-            cut = [slice(1, -1)] * 3
-            cut[axis] = slice(shift, shift + inner.shape[axis])
-            is_beside |= rest[tuple(cut)]
-    return inner & is_beside
-
-
-class _Side(NamedTuple):
-    """One rater of a pair, number 0 or 1, and a class."""
-
-    pair: tuple[int, int]
-    number: int
-    class_id: int
-
-    @property
-    def other(self) -> _Side:
-        return self._replace(number=1 - self.number)
 
 
 @dataclass(frozen=True)
@@ -127,6 +103,17 @@ class _Piece:
     high: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Local:
+    """The surface points inside a block, in µm, and how far the other's are, if near.
+
+    What is beyond the margin may be nearer than it says.
+    """
+
+    points: np.ndarray
+    far: np.ndarray
+
+
 class _Surfaces:
     """The surfaces of all raters; any thread may ask for points."""
 
@@ -134,119 +121,116 @@ class _Surfaces:
         self._ratings = ratings
         pairs = list(combinations(range(len(ratings.names)), 2))
         self._sides = [
-            _Side(pair, n, c) for pair in pairs for n in (0, 1) for c in classes
+            Side(pair, n, c) for pair in pairs for n in (0, 1) for c in classes
         ]
-        self._grid = BlockGrid(ratings.shape, block, (1, 1, 1))
         self._size = np.array(ratings.voxel_size_um)
-        self._pieces: dict[_Side, list[_Piece]] = {}
-        self._trees: OrderedDict[tuple[_Side, Box], cKDTree] = OrderedDict()
+        self._reach = _REACH * float(self._size.min())
+        self._halo = zyx(int(self._reach / size + _ROUNDING) for size in self._size)
+        self._blocks = BlockGrid(ratings.shape, block)
+        self._pieces: dict[Side, list[_Piece]] = {}
+        self._left: dict[Side, list[_Piece]] = {}
+        self._found: dict[Side, _Counted] = {}
+        self._trees: OrderedDict[tuple[Side, Box], cKDTree] = OrderedDict()
         self._n_points = 0
         self._lock = threading.Lock()
 
     def find(self, threads: int, steps: Steps | None) -> None:
-        """Look through the volume for surfaces."""
-        boxes = ((b.write_box, b.read_box) for b in self._grid)
+        """Look through the volume for surfaces, and measure what is near."""
+        boxes = ((b.write_box, b.write_box) for b in self._blocks)
         for box, found in in_threads(self._look_at, boxes, threads):
-            for side, points in found.items():
-                piece = _Piece(box, points.min(axis=0), points.max(axis=0))
+            for side, local in found.items():
+                low, high = local.points.min(axis=0), local.points.max(axis=0)
+                piece = _Piece(box, low, high)
                 self._pieces.setdefault(side, []).append(piece)
+                is_near = local.far <= self._reach
+                self._count(side, local.far[is_near])
+                if not is_near.all():
+                    self._left.setdefault(side, []).append(piece)
             if steps is not None:
                 steps.check()
                 steps.done("surfaces")
 
-    def distances(self, side: _Side, threads: int) -> tuple[np.ndarray, np.ndarray]:
+    def distances(self, side: Side, threads: int) -> _Counted:
         """Return the distances from a surface to the other's, and how many of each."""
-        values, counts = np.zeros(0), np.zeros(0, np.int64)
-        by_box = {piece.box: piece for piece in self._pieces.get(side, [])}
         others = self._pieces.get(side.other, [])
-        if not by_box or not others:
-            return values, counts
+        if not others:
+            return _NOTHING
+        by_box = {piece.box: piece for piece in self._left.get(side, [])}
 
-        def nearest(boxes: tuple[Box, Box]) -> tuple[np.ndarray, np.ndarray]:
-            piece = by_box[boxes[0]]
-            points = self._tree(side, piece.box).data
-            far = self._nearest(points, piece, side.other, others)
-            found, n = np.unique(np.round(far, _DECIMALS), return_counts=True)
-            return found, n
+        def measured(boxes: tuple[Box, Box]) -> np.ndarray:
+            local = self._local(boxes[0], (side,))[side]
+            is_left = local.far > self._reach
+            left = _Local(local.points[is_left], local.far[is_left])
+            return self._nearest(left, by_box[boxes[0]], side, others)
 
-        for more, n in in_threads(nearest, ((box, box) for box in by_box), threads):
-            values, place = np.unique(np.r_[values, more], return_inverse=True)
-            counts = np.bincount(place, np.r_[counts, n]).astype(np.int64)
-        return values, counts
+        for far in in_threads(measured, ((box, box) for box in by_box), threads):
+            self._count(side, far)
+        return self._found.get(side, _NOTHING)
+
+    def _count(self, side: Side, far: np.ndarray) -> None:
+        more, n = np.unique(np.round(far, _DECIMALS), return_counts=True)
+        values, counts = self._found.get(side, _NOTHING)
+        values, place = np.unique(np.r_[values, more], return_inverse=True)
+        counts = np.bincount(place, np.r_[counts, n], len(values)).astype(np.int64)
+        self._found[side] = values, counts
 
     def _nearest(
-        self, points: np.ndarray, piece: _Piece, side: _Side, others: Sequence[_Piece]
+        self, local: _Local, piece: _Piece, side: Side, others: Sequence[_Piece]
     ) -> np.ndarray:
-        """Return how far each point is from a surface, which is in ``others``."""
+        """Return how far points are from the other's surface, which is ``others``.
+
+        That of their own block is known already.
+        """
+        points, best = local.points, local.far.copy()
         low = np.array([o.low for o in others])
         high = np.array([o.high for o in others])
         at_least = _gap(low, high, piece.low, piece.high)
-        best = np.full(len(points), np.inf)
         for number in np.argsort(at_least, kind="stable"):
             if at_least[number] > best.max():
                 break
             other = others[number]
+            if other.box == piece.box:
+                continue
             open_ = _gap(other.low, other.high, points, points) < best
             if open_.any():
-                found, _ = self._tree(side, other.box).query(points[open_])
+                found, _ = self._tree(side.other, other.box).query(points[open_])
                 best[open_] = np.minimum(best[open_], found)
         return best
 
-    def _look_at(self, boxes: tuple[Box, Box]) -> tuple[Box, dict[_Side, np.ndarray]]:
-        box, around = boxes
+    def _look_at(self, boxes: tuple[Box, Box]) -> tuple[Box, dict[Side, _Local]]:
+        return boxes[0], self._local(boxes[0], self._sides)
+
+    def _local(self, box: Box, sides: Sequence[Side]) -> dict[Side, _Local]:
+        """Return what surfaces there are in a block, and how far if near."""
+        shape = self._ratings.shape
+        search = box.grown(self._halo).clipped(shape)
+        around = search.grown(1).clipped(shape)
         same = self._ratings.values_all_over(around)
         if same is not None and not is_object(np.array(same)):
-            return box, {}
-        values = [_padded(v, around, box) for v in self._ratings.read(around)]
-        outside = _padded(np.zeros(around.shape, bool), around, box, fill=True)
+            return {}
+        read = ReadBox.of(self._ratings, around, search)
+        needed = {*sides, *(side.other for side in sides)}
+        points = {side: read.surface(side) for side in needed}
         found = {}
-        for side in self._sides:
-            points = self._points(side, values, outside, box)
-            if len(points):
-                found[side] = points
-                self._keep(side, box, cKDTree(points))
-        return box, found
+        for side in sides:
+            at = points[side]
+            own = at[((at >= box.start) & (at < box.stop)).all(axis=1)] * self._size
+            if not len(own):
+                continue
+            far = np.full(len(own), np.inf)
+            if len(points[side.other]):
+                far, _ = cKDTree(points[side.other] * self._size).query(own)
+            found[side] = _Local(own, far)
+        return found
 
-    def _points(
-        self,
-        side: _Side,
-        values: Sequence[np.ndarray],
-        outside: np.ndarray,
-        box: Box,
-    ) -> np.ndarray:
-        """Return the surface inside a block, in µm.
-
-        Parameters
-        ----------
-        values, outside
-            With one voxel more than the block on every side. Outside of the volume is
-            labelled, as no class.
-        """
-        is_class = values[side.pair[side.number]] == side.class_id
-        if not is_class.any():
-            return np.zeros((0, 3))
-        (held,) = ndimage.find_objects(is_class.view(np.uint8))
-        part = Box.from_slices(held).grown(1).clipped(is_class.shape)
-        left, right = (values[n][part.slices] for n in side.pair)
-        known = (left != UNSET) & (right != UNSET)
-        mask = is_class[part.slices] & known
-        rest = (known & ~mask) | outside[part.slices]
-        at = np.argwhere(surface_of(mask, rest))
-        start = np.array(box.start) + part.start
-        points: np.ndarray = (at + start) * self._size
-        return points
-
-    def _tree(self, side: _Side, box: Box) -> cKDTree:
+    def _tree(self, side: Side, box: Box) -> cKDTree:
         with self._lock:
             if (side, box) in self._trees:
                 self._trees.move_to_end((side, box))
                 return self._trees[side, box]
         around = box.grown(1).clipped(self._ratings.shape)
-        values = [_padded(v, around, box) for v in self._ratings.read(around)]
-        outside = _padded(np.zeros(around.shape, bool), around, box, fill=True)
-        return self._keep(side, box, cKDTree(self._points(side, values, outside, box)))
-
-    def _keep(self, side: _Side, box: Box, tree: cKDTree) -> cKDTree:
+        read = ReadBox.of(self._ratings, around, box)
+        tree = cKDTree(read.surface(side) * self._size)
         with self._lock:
             if (side, box) not in self._trees:
                 self._trees[side, box] = tree
@@ -255,20 +239,6 @@ class _Surfaces:
                 _, dropped = self._trees.popitem(last=False)
                 self._n_points -= dropped.n
         return tree
-
-
-def _padded(
-    values: np.ndarray, around: Box, box: Box, *, fill: bool = False
-) -> np.ndarray:
-    """Return values with the voxel that is missing where the volume ends."""
-    wanted = box.grown(1)
-    pad = [
-        (a - m, n - b)
-        for a, b, m, n in zip(
-            around.start, around.stop, wanted.start, wanted.stop, strict=True
-        )
-    ]
-    return np.pad(values, pad, constant_values=fill)
 
 
 def _gap(
@@ -284,8 +254,8 @@ def _summary(
     a: int,
     b: int,
     class_id: int,
-    there: tuple[np.ndarray, np.ndarray],
-    back: tuple[np.ndarray, np.ndarray],
+    there: _Counted,
+    back: _Counted,
 ) -> SurfaceDistance:
     if not len(there[0]) or not len(back[0]):
         return SurfaceDistance(a, b, class_id, None, None, None)

@@ -27,26 +27,32 @@ def whole_volume(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 1000), st.tuples(*[st.integers(1, 13)] * 3), st.booleans())
-def test_any_block_size_gives_the_distances_of_the_whole(seed, block, forgets) -> None:
+@given(
+    st.integers(0, 1000),
+    st.tuples(*[st.integers(1, 13)] * 3),
+    st.booleans(),
+    st.integers(0, 6),
+)
+def test_any_block_size_gives_the_distances_of_the_whole(
+    seed, block, forgets, reach
+) -> None:
     rng = np.random.default_rng(seed)
     labels = []
     for _ in range(2):
         noise = ndimage.gaussian_filter(rng.standard_normal((10, 12, 11)), 1.5)
         labels.append((noise > np.quantile(noise, 0.8)).astype(np.uint8))
-    found = _with_points(1 if forgets else 10**6, labels, block)
+    found = measured_with(1 if forgets else 10**6, reach, labels, block)
     expected = whole_volume(labels[0] == 1, labels[1] == 1)
     assert (found.mean, found.percentile_95, found.largest) == pytest.approx(expected)
 
 
-def _with_points(most: int, labels: list[np.ndarray], block):
-    """Hold so many points at a time: the trees are made anew again and again."""
-    before, surface_distance.MOST_POINTS = surface_distance.MOST_POINTS, most
-    try:
-        ratings = ratings_of(dict(zip("ab", labels, strict=True)), SIZE, "micrometer")
+def measured_with(n_points: int, reach: int, labels: list[np.ndarray], block):
+    """Hold so many points at a time, and look so far beyond a block at first."""
+    ratings = ratings_of(dict(zip("ab", labels, strict=True)), SIZE, "micrometer")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surface_distance, "MOST_POINTS", n_points)
+        patch.setattr(surface_distance, "_REACH", reach)
         (found,) = surface_distances(ratings, (1,), block=block)
-    finally:
-        surface_distance.MOST_POINTS = before
     return found
 
 
