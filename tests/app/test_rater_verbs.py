@@ -96,12 +96,13 @@ def test_an_import_that_does_not_fit_is_one_sentence(session, notices, tmp_path)
 def test_raters_are_compared_in_another_process(rated) -> None:
     heard: list[dict[str, Any]] = []
     rated.raters_compared.connect(heard.append)
-    rated.compare_raters(margin=2)
+    rated.compare_raters(margin=2, regions={"the object": OBJECT})
     until(rated, lambda: bool(heard))
 
     (found,) = heard
     assert found["names"] == ["Ana", "Bo", "Cy"]
     assert found["margin"] == "2 voxels"
+    assert found["regions"]["the object"]["n_voxels"] == OBJECT.n_voxels
     assert found["pairs"][0]["dice"] == {"cell": 1.0}
     assert Path(found["report"]).parent == rated.project.folder / "agreement"
     kept = json.loads(Path(found["json"]).read_text("utf-8"))

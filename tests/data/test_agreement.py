@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,15 @@ def test_unlabelled_voxels_are_left_out() -> None:
     assert (result["n_voxels"], result["n_any"]) == (2, 4)
     assert result["fleiss_kappa"] == pytest.approx(1.0)
     assert result["pairs"][0]["dice"] == {"class 1": 1.0}
+
+
+def test_what_was_left_out_can_be_background() -> None:
+    a, b = ([1, UNSET, UNSET], [1, 1, UNSET])
+    assert agreement(two(a, b))["mean_dice"] == 1.0
+    painted = replace(two(a, b), unlabelled="background")
+    result = agreement(painted)
+    assert (result["n_voxels"], result["unlabelled"]) == (3, "background")
+    assert result["mean_dice"] == pytest.approx(2 / 3)
 
 
 def test_patterns_are_named_and_the_most_frequent_comes_first() -> None:
