@@ -184,14 +184,25 @@ class AnnotatorRater:
 
     def read(self, box: Box) -> np.ndarray:
         """Return class ids, uint8 zyx; UNSET where nothing was said."""
-        if self.value_all_over(box) is not None:
-            return np.full(box.shape, UNSET, np.uint8)
-        return self._store.read(self._name, box)
+        values = np.full(box.shape, UNSET, np.uint8)
+        near = self._near(box)
+        if near.any():
+            # No more than the chunks with labels: to look for the others takes time.
+            low = zyx(self._starts[near].min(axis=0))
+            part = Box(low, zyx(self._stops[near].max(axis=0))).intersection(box)
+            inside = part.relative_to(box).slices
+            values[inside] = self._store.read(self._name, part)
+        return values
 
     def value_all_over(self, box: Box) -> int | None:
         """Return UNSET if nothing was said about the box."""
-        is_near = (self._starts < box.stop) & (self._stops > box.start)
-        return None if is_near.all(axis=1).any() else UNSET
+        return None if self._near(box).any() else UNSET
+
+    def _near(self, box: Box) -> np.ndarray:
+        """Return which of the chunks with labels share a voxel with a box."""
+        begins, ends = self._starts < box.stop, self._stops > box.start
+        found: np.ndarray = np.logical_and(begins, ends).all(axis=1)
+        return found
 
 
 def ratings_of(

@@ -83,6 +83,8 @@ def test_annotators_are_raters_and_what_they_left_out_may_be_background(
     assert missing.read(around)[0][:, 0, 0].tolist() == [1, 1, UNSET]
     assert missing.values_all_over(far) == (UNSET, UNSET)
     assert missing.values_all_over(around) is None
+    both = Box((1, 1, 1), (7, 7, 7))  # a chunk with labels, and others
+    assert (missing.read(both)[0] == store.read("Ana", both)).all()
     background = Ratings(raters, unlabelled="background")
     assert background.read(around)[0][:, 0, 0].tolist() == [1, 1, 0]
     assert background.values_all_over(far) == (0, 0)
