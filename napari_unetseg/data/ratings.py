@@ -201,7 +201,7 @@ class AnnotatorRater:
     def _near(self, box: Box) -> np.ndarray:
         """Return which of the chunks with labels share a voxel with a box."""
         begins, ends = self._starts < box.stop, self._stops > box.start
-        found: np.ndarray = np.logical_and(begins, ends).all(axis=1)
+        found: np.ndarray = np.all(begins & ends, axis=1)
         return found
 
 
