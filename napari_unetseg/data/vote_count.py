@@ -36,10 +36,12 @@ from napari_unetseg.data.vote_patterns import (
     encoded,
     is_object,
 )
-from napari_unetseg.errors import LabelsError
+from napari_unetseg.errors import LabelsError, MemoryBudgetError
 from napari_unetseg.geometry import BlockGrid, Box, Zyx, zyx
 
 BLOCK: Zyx = (64, 128, 128)
+MOST_VOXELS = 2**23
+"""Of a block with its margin; distances take some 50 bytes per voxel and thread."""
 _MOST_THREADS = 4
 _ROUNDING = 1e-6
 T = TypeVar("T")
@@ -136,6 +138,8 @@ def count_votes(
     ------
     LabelsError
         If labels are no classes, or a region is not inside the volume.
+    MemoryBudgetError
+        If the margin is so wide that a block with it does not fit into memory.
     Cancelled
         If somebody asked to stop.
     """
@@ -143,6 +147,7 @@ def count_votes(
     _check_regions(regions, ratings.shape)
     counting = _Counting(ratings, margin or Margin(), regions)
     halo = counting.margin.halo(ratings.voxel_size_um)
+    _check_memory(ratings.shape, block, halo, counting.margin)
     grid = BlockGrid(ratings.shape, block, halo)
     total: dict[_Part, Counter[Pattern]] = {}
     boxes = ((b.write_box, b.read_box) for b in grid)
@@ -238,6 +243,18 @@ class _Counting:
 def n_blocks(shape: Zyx, block: Zyx = BLOCK) -> int:
     """Return how many blocks a volume of this shape has."""
     return len(BlockGrid(shape, block))
+
+
+def _check_memory(shape: Zyx, block: Zyx, halo: Zyx, margin: Margin) -> None:
+    lengths = (min(n, b + 2 * h) for n, b, h in zip(shape, block, halo, strict=True))
+    n_voxels = math.prod(lengths)
+    if n_voxels > max(MOST_VOXELS, math.prod(block)):
+        raise MemoryBudgetError(
+            f"A margin of {margin} around the objects is too wide to be measured",
+            got=f"blocks of {n_voxels:,} voxels with it",
+            expected=f"at most {MOST_VOXELS:,}",
+            do="Choose a smaller margin.",
+        )
 
 
 def _check_regions(regions: Mapping[str, Box], shape: Zyx) -> None:

@@ -13,7 +13,7 @@ from napari_unetseg.data.ratings import Ratings, ratings_of
 from napari_unetseg.data.steps import Steps
 from napari_unetseg.data.vote_count import Margin, count_votes
 from napari_unetseg.data.vote_patterns import PatternTable
-from napari_unetseg.errors import Cancelled, LabelsError
+from napari_unetseg.errors import Cancelled, LabelsError, MemoryBudgetError
 from napari_unetseg.events import Progress, ignore_event
 from napari_unetseg.geometry import Box
 
@@ -116,6 +116,16 @@ def test_progress_is_told_and_can_be_stopped() -> None:
 def test_a_region_outside_the_volume_is_refused() -> None:
     with pytest.raises(LabelsError, match="region top is not inside"):
         count_votes(random_ratings(0), regions={"top": Box((0, 0, 0), (10, 2, 2))})
+
+
+def test_a_margin_that_does_not_fit_into_memory_is_refused(tmp_path: Path) -> None:
+    array = zarr.create_array(
+        tmp_path / "a", shape=(512, 512, 512), chunks=(64, 64, 64), dtype="uint8"
+    )
+    ratings = ratings_of({"a": array, "b": array}, (0.1, 0.1, 0.1), "micrometer")
+    with pytest.raises(MemoryBudgetError, match="margin of 20 µm .* is too wide"):
+        count_votes(ratings, margin=Margin(20, is_um=True))
+    assert count_votes(ratings, margin=Margin(1, is_um=True)).near.n_voxels == 0
 
 
 def test_margins_say_what_they_are() -> None:
