@@ -17,7 +17,8 @@ import traceback
 from collections.abc import Sequence
 
 from napari_unetseg import __version__
-from napari_unetseg.cli_commands import Result, Run, add_commands, examples
+from napari_unetseg.cli_commands import add_commands
+from napari_unetseg.cli_parts import Result, Run, examples
 from napari_unetseg.cli_progress import as_lines, interruptible, shown
 from napari_unetseg.errors import Cancelled, JobFailedError, UnetsegError
 from napari_unetseg.events import Outcome

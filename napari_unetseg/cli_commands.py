@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from napari_unetseg.cli_options import C, add_options, lengths, names, read_config
+from napari_unetseg.cli_options import add_options, lengths, names
+from napari_unetseg.cli_parts import (
+    Result,
+    add_project,
+    command,
+    config_of,
+)
+from napari_unetseg.cli_raters import add_agreement, add_consensus, add_import_rater
 from napari_unetseg.config import (
     ExportConfig,
     NewProjectConfig,
@@ -25,9 +32,6 @@ from napari_unetseg.errors import (
     VolumeNotFoundError,
 )
 from napari_unetseg.events import IsCancelled, OnEvent
-
-Result: TypeAlias = dict[str, Any]
-Run: TypeAlias = Callable[[argparse.Namespace, OnEvent, IsCancelled], Result]
 
 _SUFFIX_FORMATS = {
     ".zarr": "ome-zarr",
@@ -43,17 +47,13 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands to the parser of the program."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (_add_open, _add_new, _add_info, _add_predict, _add_train, _add_finetune,
-                _add_export, _add_merge, _add_agreement, _add_demo):  # fmt: skip
+                _add_export, _add_merge, add_agreement, add_consensus,
+                add_import_rater, _add_demo):  # fmt: skip
         add(commands)
 
 
-def examples(*lines: str) -> str:
-    """Return the end of a help text."""
-    return "examples:\n" + "\n".join(f"  {line}" for line in lines)
-
-
 def _add_open(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "open", _open, "open the window",
         "napari-unetseg open volume.zarr",
         "napari-unetseg open embryo.unetseg",
@@ -71,7 +71,7 @@ def _open(arguments: argparse.Namespace, *_: Any) -> Result:
 
 
 def _add_new(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "new", _new, "make a project for a volume",
         "napari-unetseg new embryo.tif --classes cell,membrane",
         "napari-unetseg new em.zarr --classes mitochondria --raters Ana,Bo",
@@ -132,7 +132,7 @@ def _project_beside(volume: str) -> Path:
 
 
 def _add_info(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "info", _info, "describe a volume or a project",
         "napari-unetseg info volume.zarr",
         "napari-unetseg info embryo.unetseg --json",
@@ -147,62 +147,62 @@ def _info(arguments: argparse.Namespace, *_: Any) -> Result:
 
 
 def _add_predict(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "predict", _predict, "predict a volume block by block",
         "napari-unetseg predict embryo.unetseg",
         "napari-unetseg predict embryo.unetseg --box 0:64,0:512,0:512 --flips 1",
         about="Goes on where it was stopped. Corrections are never overwritten.",
         is_long=True,
     )  # fmt: skip
-    _add_project(parser)
+    add_project(parser)
     add_options(parser, PredictConfig)
 
 
 def _predict(
     arguments: argparse.Namespace, on_event: OnEvent, is_cancelled: IsCancelled
 ) -> Result:
-    config = _config(arguments, PredictConfig)
+    config = config_of(arguments, PredictConfig)
     from napari_unetseg.app import actions
 
     return actions.predict(arguments.project, config, on_event, is_cancelled)
 
 
 def _add_train(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "train", _train, "train a new model from the labels of a project",
         "napari-unetseg train embryo.unetseg",
         "napari-unetseg train embryo.unetseg --steps 2000 --preset L --annotators Ana",
         is_long=True,
     )  # fmt: skip
-    _add_project(parser)
+    add_project(parser)
     add_options(parser, TrainConfig, skip=("parent",))
 
 
 def _train(
     arguments: argparse.Namespace, on_event: OnEvent, is_cancelled: IsCancelled
 ) -> Result:
-    config = _config(arguments, TrainConfig)
+    config = config_of(arguments, TrainConfig)
     from napari_unetseg.app import actions
 
     return actions.train(arguments.project, config, on_event, is_cancelled)
 
 
 def _add_finetune(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "finetune", _finetune, "train the active model on from corrections",
         "napari-unetseg finetune embryo.unetseg",
         "napari-unetseg finetune embryo.unetseg --parent v2 --budget-s 300",
         about="The parent stays as it is; a new version is added.",
         is_long=True,
     )  # fmt: skip
-    _add_project(parser)
+    add_project(parser)
     add_options(parser, TrainConfig, skip=("preset",))
 
 
 def _finetune(
     arguments: argparse.Namespace, on_event: OnEvent, is_cancelled: IsCancelled
 ) -> Result:
-    config = _config(arguments, TrainConfig)
+    config = config_of(arguments, TrainConfig)
     from napari_unetseg.app import actions
 
     if config.parent is None:
@@ -217,7 +217,7 @@ def _finetune(
 
 
 def _add_export(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "export", _export, "write corrections over predictions to a file",
         "napari-unetseg export embryo.unetseg --format in-place --name nuclei",
         "napari-unetseg export embryo.unetseg --target labels.tif",
@@ -225,7 +225,7 @@ def _add_export(commands: Any) -> None:
         about="Without --format, the suffix of the target decides.",
         is_long=True,
     )  # fmt: skip
-    _add_project(parser)
+    add_project(parser)
     add_options(parser, ExportConfig)
 
 
@@ -236,20 +236,20 @@ def _export(
     if "format" not in arguments and target is not None:
         guessed = _SUFFIX_FORMATS.get(target.suffix.lower())
         more = {"format": guessed} if guessed else {}
-    config = _config(arguments, ExportConfig, **more)
+    config = config_of(arguments, ExportConfig, **more)
     from napari_unetseg.app import actions
 
     return actions.export(arguments.project, config, on_event, is_cancelled)
 
 
 def _add_merge(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "merge", _merge, "bring in what was done in a copy of a project",
         "napari-unetseg merge embryo.unetseg /media/ana/embryo.unetseg",
         about="The copy is only read. Who went on in both gets the strokes of the\n"
         'copy as "NAME (copy)". Merging again brings only what is new.',
     )  # fmt: skip
-    _add_project(parser)
+    add_project(parser)
     parser.add_argument("other", type=Path, help="The copy: a folder that ends in "
                         ".unetseg.")  # fmt: skip
 
@@ -260,32 +260,8 @@ def _merge(arguments: argparse.Namespace, *_: Any) -> Result:
     return actions.merge(arguments.project, arguments.other)
 
 
-def _add_agreement(commands: Any) -> None:
-    parser = _command(
-        commands, "agreement", _agreement, "measure how far label images agree",
-        "napari-unetseg agreement volume.zarr",
-        "napari-unetseg agreement ana.zarr bo.zarr --names Ana,Bo --json",
-        about="Dice per class and pair, percent agreement, Fleiss' kappa.",
-        is_long=True,
-    )  # fmt: skip
-    parser.add_argument("labels", nargs="+",
-                        help="OME-Zarr label images; or one volume for all that stand "
-                        "beside it.")  # fmt: skip
-    parser.add_argument("--names", type=names, default=(), metavar="A,B",
-                        help="Names of the raters, in the same order.")  # fmt: skip
-
-
-def _agreement(
-    arguments: argparse.Namespace, on_event: OnEvent, is_cancelled: IsCancelled
-) -> Result:
-    from napari_unetseg.app import actions
-
-    return actions.agreement(arguments.labels, arguments.names, on_event=on_event,
-                             is_cancelled=is_cancelled)  # fmt: skip
-
-
 def _add_demo(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "demo", _demo, "open the sample with a short tour",
         "napari-unetseg demo",
         "napari-unetseg demo --headless --output demo-output",
@@ -321,36 +297,3 @@ def _window_needed() -> Iterator[None]:
             f"The window cannot be opened, {package or error} is missing",
             do='Install it with: pip install "napari-unetseg[all]"',
         ) from error
-
-
-def _command(
-    commands: Any,
-    name: str,
-    run: Run,
-    summary: str,
-    *lines: str,
-    about: str = "",
-    is_long: bool = False,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[:1].upper()}{summary[1:]}.\n{about}".strip(),
-        epilog=examples(*lines),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true",
-                        help="Print one JSON document.")  # fmt: skip
-    parser.add_argument("--quiet", action="store_true", help="Show no progress.")
-    parser.add_argument("--debug", action="store_true",
-                        help="Show where an error came from.")  # fmt: skip
-    parser.set_defaults(run=run, parser=parser, is_long=is_long)
-    return parser
-
-
-def _add_project(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("project", type=Path, help="Folder that ends in .unetseg.")
-
-
-def _config(arguments: argparse.Namespace, model: type[C], **more: Any) -> C:
-    return read_config(arguments.parser, model, vars(arguments), **more)

@@ -205,6 +205,82 @@ class ExportConfig(Config):
     )
 
 
+class VotesConfig(Config):
+    """Whose labels are compared, and where."""
+
+    raters: tuple[str, ...] = Field(
+        (), description="Whose labels of a project count; everybody's if empty."
+    )
+    names: tuple[str, ...] = Field(
+        (), description="Names of label images, in their order; their own if empty."
+    )
+    unlabelled: Literal["missing", "background"] = Field(
+        "missing",
+        description="What it means that a rater did not label a voxel: background is "
+        "for people who paint nothing but objects.",
+    )
+    margin: Annotated[float, Field(ge=0, le=1000)] = Field(
+        5.0, description="Voxels around the objects that are near them."
+    )
+    margin_um: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
+        None, description="The same in micrometres; takes the place of voxels."
+    )
+    threads: Annotated[int, Field(ge=0, le=64)] = Field(
+        0, description="Blocks read at the same time; 0 takes up to four."
+    )
+
+
+class AgreementConfig(VotesConfig):
+    """How raters are compared, and where the report goes."""
+
+    out: Path | None = Field(
+        None, description="Folder for the report as JSON, CSV and HTML."
+    )
+    regions: dict[str, Box] = Field(
+        {}, description="Boxes that are compared by themselves too, by name."
+    )
+    surfaces: bool = Field(
+        True, description="Measure how far surfaces are apart; reads the labels again."
+    )
+
+
+class ConsensusConfig(VotesConfig):
+    """What raters agree on, and where it goes."""
+
+    out: Path | None = Field(None, description="OME-Zarr labels to write.")
+    method: Literal["majority", "staple"] = Field(
+        "majority",
+        description="More than half of the votes, or STAPLE, which weighs raters by "
+        "how good they are and needs three.",
+    )
+    ties: Literal["background", "most-votes", "unlabelled"] = Field(
+        "background",
+        description="What a voxel gets of which no class has more than half of the "
+        "votes; for the majority.",
+    )
+    probability: Path | None = Field(
+        None, description="OME-Zarr image to write too: a channel per class, 255 is 1."
+    )
+    overwrite: bool = Field(False, description="Replace what is there.")
+
+
+class ImportConfig(Config):
+    """Whose labels are imported, and what their values mean."""
+
+    rater: str = Field("", description="Name of whoever made the labels.")
+    map: tuple[str, ...] = Field(
+        (),
+        description="What values mean, such as 255=nerve,0=background,7=unlabelled; "
+        "value 1 is the first class if empty.",
+    )
+    only: str | None = Field(
+        None, description="Name of the class that all values but 0 are."
+    )
+    partial: int | None = Field(
+        None, description="The value of voxels that were not labelled."
+    )
+
+
 class Preferences(Config):
     """What a person wants in every window and project, unless told otherwise."""
 

@@ -39,7 +39,8 @@ class RunStarted:
     Attributes
     ----------
     verb
-        ``"predict"``, ``"train"``, ``"convert"``, ``"export"`` or ``"agreement"``.
+        ``"predict"``, ``"train"``, ``"convert"``, ``"export"``, ``"agreement"``,
+        ``"consensus"`` or ``"import"``.
     total
         Units of work in the whole run: blocks, steps or chunks.
     finished

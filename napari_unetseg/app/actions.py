@@ -7,7 +7,7 @@ through ``on_event``, stops when ``is_cancelled`` says so, and returns plain val
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,13 @@ from napari_unetseg.app.model_fit import check_fits
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import is_project
 from napari_unetseg.app.project_labels import ProjectLabels
+from napari_unetseg.app.rater_actions import (
+    agreement,
+    compare_raters,
+    consensus,
+    import_rater,
+    make_consensus,
+)
 from napari_unetseg.app.sample import make_sample_project
 from napari_unetseg.config import (
     Config,
@@ -28,15 +35,12 @@ from napari_unetseg.config import (
     PredictConfig,
     TrainConfig,
 )
-from napari_unetseg.data.agreement import agreement as measure_agreement
 from napari_unetseg.data.classes import thin_ids
 from napari_unetseg.data.convert import convert as convert_volume
 from napari_unetseg.data.convert import needs_conversion
 from napari_unetseg.data.export import export_labels
-from napari_unetseg.data.ome_zarr import read_image
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import (
-    LabelsError,
     ModelNotFoundError,
     ProjectLockedError,
     explained_writing,
@@ -54,6 +58,22 @@ from napari_unetseg.inference.block_work import ExecutorEngine
 from napari_unetseg.inference.run import PredictJob, predict_job
 from napari_unetseg.inference.workers import executor_for
 from napari_unetseg.training.training_set import collect
+
+__all__ = [
+    "agreement",
+    "compare_raters",
+    "consensus",
+    "export",
+    "import_rater",
+    "info",
+    "list_objects",
+    "make_consensus",
+    "merge",
+    "new_project",
+    "predict",
+    "sample",
+    "train",
+]
 
 
 def new_project(
@@ -250,35 +270,6 @@ def list_objects(
     return export(folder, kept, on_event, is_cancelled)
 
 
-def agreement(
-    labels: Sequence[Path | str],
-    names: Sequence[str] = (),
-    *,
-    on_event: OnEvent = ignore_event,
-    is_cancelled: IsCancelled = never_cancelled,
-) -> dict[str, Any]:
-    """Measure how far label images agree, per class.
-
-    Parameters
-    ----------
-    labels
-        OME-Zarr label images of one shape; a single volume stands for all of its
-        label groups.
-    names
-        Names for the table; the folders' own names if empty.
-    """
-    paths = _label_paths(labels)
-    names = tuple(names) or tuple(path.name for path in paths)
-    if len(names) != len(paths):
-        raise LabelsError("Every label image needs a name", got=len(names),
-                          expected=len(paths))  # fmt: skip
-    images = {
-        name: Volume.open(path).array(0)
-        for name, path in zip(names, paths, strict=True)
-    }
-    return measure_agreement(images, on_event=on_event, is_cancelled=is_cancelled)
-
-
 def info(path: Path | str) -> dict[str, Any]:
     """Describe a project or a volume."""
     if "://" not in str(path) and is_project(path):
@@ -346,16 +337,3 @@ def _only_one(project: Project, version: str) -> Iterator[None]:
         ) from None
     with lock:
         yield
-
-
-def _label_paths(labels: Sequence[Path | str]) -> list[Path]:
-    paths = [Path(label) for label in labels]
-    if len(paths) > 1:
-        return paths
-    names = read_image(paths[0]).label_names if paths else ()
-    if len(names) < 2:
-        raise LabelsError(
-            "Agreement needs at least two label images", got=len(names) or len(paths),
-            do="Name two or more, or one volume that holds several.",
-        )  # fmt: skip
-    return [paths[0] / "labels" / name for name in names]

@@ -22,7 +22,9 @@ from typing import IO, Any
 from napari_unetseg.app import actions
 from napari_unetseg.app.wire import to_line
 from napari_unetseg.config import (
+    AgreementConfig,
     Config,
+    ConsensusConfig,
     ExportConfig,
     NewProjectConfig,
     PredictConfig,
@@ -40,6 +42,8 @@ CONFIGS: dict[str, type[Config]] = {
     "export": ExportConfig,
     "list_objects": ExportConfig,
     "sample": Config,
+    "compare_raters": AgreementConfig,
+    "make_consensus": ConsensusConfig,
 }
 _LOOKING = {"predict"}
 

@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ _LOG = logging.getLogger(__name__)
 _RECENT = 1000
 """Edits that are looked through: nobody makes more in one region."""
 
+Search: TypeAlias = Callable[[], tuple[WorkItem, ...]]
 Ranked: TypeAlias = tuple[tuple[WorkItem, ...], dict[WorkItem, np.ndarray]]
 
 
@@ -31,13 +33,26 @@ class Review:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._found: queue.SimpleQueue[Ranked] = queue.SimpleQueue()
+        self._found: queue.SimpleQueue[tuple[Search | None, Ranked]]
+        self._found = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.items: tuple[WorkItem, ...] = ()
         self.pictures: dict[WorkItem, np.ndarray] = {}
         self.index = -1
         self._came_up_after = 0  # the row of the journal before
         self._came_up_at = 0.0
+        self._search: Search | None = None
+
+    @property
+    def is_adjudicating(self) -> bool:
+        """Whether the regions are those that raters disagree on."""
+        return self._search is not None
+
+    def search_by(self, search: Search | None) -> None:
+        """Rank by another search from now on; None: by what the model doubts."""
+        self._search = search
+        self.items, self.index = (), -1
+        self._start()
 
     @property
     def current(self) -> WorkItem | None:
@@ -47,14 +62,16 @@ class Review:
     def refresh(self) -> None:
         """Rank anew in the background; :meth:`collect` picks the result up."""
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._rank, daemon=True)
-            self._thread.start()
+            self._start()
 
     def collect(self) -> bool:
         """Take over a finished ranking; say whether there was one."""
         if self._found.empty():
             return False
-        self.items, self.pictures = self._found.get()
+        search, ranked = self._found.get()
+        if search is not self._search:  # asked for before, and too late now
+            return False
+        self.items, self.pictures = ranked
         self.index = -1
         return True
 
@@ -70,12 +87,15 @@ class Review:
     def close_current(self, annotator: str, state: str) -> Box | None:
         """Note the region under review as ``accepted`` or ``skipped``, and drop it.
 
-        Accepted after something was changed in it, it is ``corrected``.
+        Accepted after something was changed in it, it is ``corrected``; and
+        ``decided`` if raters disagreed on it.
         """
         item = self.current
         if item is None:
             return None
-        if state == "accepted" and self._was_edited(item.box):
+        if state == "accepted" and self.is_adjudicating:
+            state = "decided"
+        elif state == "accepted" and self._was_edited(item.box):
             state = "corrected"
         self._project.corrections.add_reviewed(
             item.box,
@@ -105,23 +125,33 @@ class Review:
             row.sequence > self._came_up_after and row.box.overlaps(box) for row in rows
         )
 
-    def _rank(self) -> None:
-        predictions = self._project.predictions()
-        if predictions is None:
-            self._found.put(((), {}))
-            return
+    def _start(self) -> None:
+        self._thread = threading.Thread(
+            target=self._rank, args=(self._search, self._thread), daemon=True
+        )
+        self._thread.start()
+
+    def _rank(self, search: Search | None, before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
         try:
-            items = rank_regions(
-                predictions,
-                self._project.corrections,
-                volume_shape=self._project.volume.shape,
-            )
+            items = self._doubtful() if search is None else search()
         except (UnetsegError, OSError) as error:
             _LOG.warning("the worklist could not be made: %s", error)
             items = ()
         found = {item: thumbnail(self._project.volume, item.centre) for item in items}
         pictures = {item: p for item, p in found.items() if p is not None}
-        self._found.put((tuple(items), pictures))
+        self._found.put((search, (tuple(items), pictures)))
+
+    def _doubtful(self) -> tuple[WorkItem, ...]:
+        predictions = self._project.predictions()
+        if predictions is None:
+            return ()
+        return rank_regions(
+            predictions,
+            self._project.corrections,
+            volume_shape=self._project.volume.shape,
+        )
 
 
 class ReviewVerbs(SessionBase):

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from napari_unetseg.app import opening
+from napari_unetseg.app.class_verbs import ClassVerbs
 from napari_unetseg.app.history_verbs import HistoryVerbs
 from napari_unetseg.app.long_work import LongWork
 from napari_unetseg.app.object_editing import ObjectVerbs
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import is_project
 from napari_unetseg.app.prompting import PromptingVerbs
-from napari_unetseg.app.review import Review, ReviewVerbs
+from napari_unetseg.app.rater_verbs import RaterVerbs
+from napari_unetseg.app.review import Review
 from napari_unetseg.app.status import JobStatus, Notice, counted
 from napari_unetseg.config import (
     Config,
@@ -33,7 +35,6 @@ from napari_unetseg.config import (
     TrainConfig,
     VoxelSize,
 )
-from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.object_rows import ObjectRow, read_object_rows
 from napari_unetseg.events import (
     BlockDone,
@@ -47,7 +48,7 @@ from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.inference.run import known_blocks
 
 
-class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
+class Session(PromptingVerbs, ObjectVerbs, RaterVerbs, HistoryVerbs, ClassVerbs):
     """The open project and everything a person can do with it."""
 
     def __init__(self, preferences: Preferences | None = None) -> None:
@@ -111,6 +112,7 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
         self.drop_preview()
         self._drop_edit()
         self._work.close()
+        self._end_import()
         if self._review is not None:
             self._review.wait()
         if self.project is not None:
@@ -164,6 +166,7 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
         """Take in what happened elsewhere; called some twenty times a second."""
         self._work.poll()
         self.collect_edit()
+        self._collect_import()
         if self._review is not None and self._review.collect():
             self.worklist_changed.emit()
 
@@ -230,27 +233,6 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
             self.drop_preview()
             self._drop_edit()
             self.annotator_changed.emit(name)
-
-    def set_class(self, class_id: int) -> None:
-        """Choose the class that the tools paint; 0 is the background."""
-        if self.project is not None and 0 <= class_id <= len(self.project.classes):
-            self.current_class = class_id
-            self.class_changed.emit(class_id)
-
-    def add_class(self, name: str) -> ClassInfo | None:
-        """Add a class to the project and choose it."""
-        added = None
-        with self._noticed():
-            added = self._open.add_class(name.strip())
-            self.classes_changed.emit()
-            self.set_class(added.id)
-        return added
-
-    def set_thin(self, class_id: int, is_thin: bool) -> None:
-        """Say whether a class is sheets or fibres."""
-        with self._noticed():
-            self._open.set_thin(class_id, is_thin)
-            self.classes_changed.emit()
 
     def training_summary(self) -> str:
         """Say what there is to learn from, as one line."""
@@ -329,8 +311,8 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
             case "predict":
                 self.refresh_worklist()
                 if n_failed := result.get("failed", 0):
-                    blocks = "1 block" if n_failed == 1 else f"{n_failed} blocks"
-                    text = f"{blocks} failed. {result['failed_because']}"
+                    failed = counted(n_failed, "block")
+                    text = f"{failed} failed. {result['failed_because']}"
                     self.notice.emit(Notice("warning", text))
                 else:
                     self.notice.emit(Notice("info", _predicted(result)))
@@ -339,6 +321,10 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
             case "list_objects":
                 self.objects = read_object_rows(Path(result["target"]))
                 self.objects_changed.emit()
+            case "compare_raters":
+                self.raters_compared.emit(dict(result))
+            case "make_consensus":
+                self.consensus_made.emit(dict(result))
             case "export":
                 self.notice.emit(Notice("info", f"Exported to {result['target']}."))
 
@@ -390,6 +376,5 @@ class Session(PromptingVerbs, ObjectVerbs, ReviewVerbs, HistoryVerbs):
 
 def _predicted(result: Mapping[str, Any]) -> str:
     """Return what a prediction did as a sentence."""
-    n = result["done"] + result["empty"]
-    blocks = "1 block" if n == 1 else f"{n} blocks"
+    blocks = counted(result["done"] + result["empty"], "block")
     return f"Predicted {blocks} in {result['seconds']:.0f} s."

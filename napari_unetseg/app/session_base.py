@@ -13,7 +13,7 @@ from napari_unetseg.app.opening import Found
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.status import JobStatus, Notice, SaveKind, SaveState
 from napari_unetseg.app.why_not import why_not
-from napari_unetseg.config import Preferences
+from napari_unetseg.config import Config, Preferences
 from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.errors import (
     EditError,
@@ -48,6 +48,8 @@ class SessionBase:
     save_state_changed = Signal(SaveState)
     worklist_changed = Signal()
     objects_changed = Signal()  # others were found
+    raters_compared = Signal(dict)  # the report, as the agreement of raters gives it
+    consensus_made = Signal(dict)  # where it is, and how good the raters are
     preview_changed = Signal(object)  # ClickResult | None
     notice = Signal(Notice)
 
@@ -95,6 +97,12 @@ class SessionBase:
         if self.project is None:
             raise UnetsegError("No project is open", do="Open a volume first.")
         return self.project
+
+    def _start_if_possible(
+        self, verb: str, config: Config, *, reason: str | None = None
+    ) -> bool:
+        """Start long work, which the session itself can; say whether it began."""
+        raise NotImplementedError
 
     def _refused(self, verb: str) -> bool:
         """Whether a verb cannot be used now; the person is told why."""

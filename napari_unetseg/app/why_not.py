@@ -9,8 +9,9 @@ from napari_unetseg.app.status import JobState
 if TYPE_CHECKING:
     from napari_unetseg.app.session_base import SessionBase
 
-_LONG = {"predict", "train", "finetune", "export", "list_objects"}
-_EDITS = {"edit", "review", "add_class", "undo", "redo"}
+_LONG = {"predict", "train", "finetune", "export", "list_objects", "compare_raters",
+         "make_consensus"}  # fmt: skip
+_EDITS = {"edit", "review", "add_class", "undo", "redo", "import_rater"}
 _WRITES = {"predict", "train", "finetune", *_EDITS}
 _NEEDS_MODEL = {"predict", "finetune"}
 
@@ -23,7 +24,8 @@ def why_not(session: SessionBase, verb: str) -> str:
     verb
         ``predict``, ``train``, ``finetune``, ``export``, ``list_objects``, ``edit``,
         ``click``, ``follow``, ``review``, ``add_class``, ``undo``, ``redo``,
-        ``cancel`` or ``worklist``.
+        ``cancel``, ``worklist``, ``compare_raters``, ``make_consensus``,
+        ``adjudicate`` or ``import_rater``.
     """
     project, job = session.project, session.job
     if verb == "cancel":
@@ -67,6 +69,21 @@ def _why_not_worklist(session: SessionBase) -> str:
     return ""
 
 
+def _why_not_compare(session: SessionBase) -> str:
+    assert session.project is not None
+    if len(session.project.corrections.annotators()) < 2:
+        return "Two people must have labelled: import the labels of a rater first."
+    return ""
+
+
+def _why_not_adjudicate(session: SessionBase) -> str:
+    assert session.project is not None
+    others = set(session.project.corrections.annotators()) - {session.annotator}
+    if len(others) < 2:
+        return "Deciding needs two raters besides you: import the labels of a rater."
+    return ""
+
+
 def _why_not_undo(session: SessionBase) -> str:
     return "" if session.can_undo else "There is nothing to undo."
 
@@ -80,6 +97,9 @@ _WHY = {
     "finetune": _why_not_train,
     "follow": _why_not_follow,
     "worklist": _why_not_worklist,
+    "compare_raters": _why_not_compare,
+    "make_consensus": _why_not_compare,
+    "adjudicate": _why_not_adjudicate,
     "undo": _why_not_undo,
     "redo": _why_not_redo,
 }

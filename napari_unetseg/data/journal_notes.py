@@ -27,7 +27,8 @@ class Reviewed:
     Attributes
     ----------
     state
-        ``accepted``; ``corrected``, if labels were changed first; or ``skipped``.
+        ``accepted``; ``corrected``, if labels were changed first; ``skipped``; or
+        ``decided``, if raters disagreed: that says nothing of voxels without a label.
     class_id
         The class that was in doubt, None if it was a part of the view.
     seconds
@@ -45,8 +46,8 @@ class Reviewed:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether somebody said that the labels are right."""
-        return self.state != "skipped"
+        """Whether somebody said that all labels are right, the background too."""
+        return self.state not in ("skipped", "decided")
 
 
 class ReviewNotes(JournalFile):

@@ -71,7 +71,9 @@ def rank_regions(
     tile
         Size of a region in level-0 voxels; chosen from the voxel size if None.
     """
-    doubts = _Doubts(predictions, volume_shape, tile or tile_for(predictions))
+    doubts = _Doubts(
+        predictions, volume_shape, tile or tile_for(predictions.voxel_size)
+    )
     settled = _Settled(corrections, predictions.path.stem)
     cells, scores = doubts.scored_cells()
     is_checked = np.zeros(len(cells), bool)
@@ -95,9 +97,9 @@ def rank_regions(
     return tuple(sorted(items, key=lambda item: (_rank(item), -item.score)))
 
 
-def tile_for(predictions: PredictionStore) -> Zyx:
+def tile_for(voxel_size: Sequence[float]) -> Zyx:
     """Return a region of powers of two, flat where sections are thick."""
-    z, y, x = predictions.voxel_size
+    z, y, x = voxel_size
     thickness = max(z / min(y, x), 1.0)
     depth = 2 ** max(0, round(5 - math.log2(thickness) * 2 / 3))
     edge: int = 2 ** round(math.log2(TILE_VOXELS / depth) / 2)

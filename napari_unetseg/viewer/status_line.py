@@ -19,7 +19,8 @@ DOING = {
     "new_project": "converting",
     "export": "exporting",
     "sample": "making the sample",
-    "agreement": "measuring agreement",
+    "compare_raters": "comparing raters",
+    "make_consensus": "finding the consensus",
 }
 TIP = "What is going on. Click to see all messages."
 _STOP_TIP = "Stop what is running. What is finished stays."

@@ -121,6 +121,17 @@ def test_a_lost_prediction_accepts_nothing(
         collect(corrections, newer, classes)
 
 
+def test_what_was_decided_between_raters_accepts_no_prediction(
+    corrections: CorrectionStore, classes: Classes, tmp_path: Path
+) -> None:
+    box = Box((0, 0, 0), (4, 4, 4))
+    paint(corrections, Box((0, 0, 0), (1, 4, 4)), 1)
+    paint(corrections, Box((1, 0, 0), (2, 4, 4)), 0)
+    corrections.add_reviewed(box, "Ana", "v1", "decided")
+    found = collect(corrections, predicted(tmp_path, "v1", 2), classes)
+    assert found.n_voxels == {"background": 16, "cell": 16, "fibre": 0}
+
+
 def test_accepting_without_a_model_means_background(
     corrections: CorrectionStore, classes: Classes
 ) -> None:

@@ -171,4 +171,4 @@ def test_regions_are_flat_where_sections_are_thick(
     predictions = store_of(
         tmp_path, nothing, np.zeros((2, *SHAPE), np.uint8), voxel_size=voxel_size
     )
-    assert tile_for(predictions) == tile
+    assert tile_for(predictions.voxel_size) == tile
