@@ -42,7 +42,7 @@ _DRAWING = (_BOX, _LINE, _CUTTING_LINE)
 RESCALE = 1.25
 FOUND_BY = {
     "prediction": "Found in the prediction.",
-    "brightness": "Found by brightness: the network knows no object here.",
+    "image": "Found in the image: the network knows no object here.",
 }
 
 
