@@ -19,7 +19,7 @@ from skimage.segmentation import flood, random_walker
 from benchmarks.click_sets import Scene
 from napari_unetseg.errors import NothingHereError
 from napari_unetseg.geometry import Box, Zyx, zyx
-from napari_unetseg.interactive.click_segmenter import segment
+from napari_unetseg.interactive.click_segmenter import ClickResult, segment
 from napari_unetseg.interactive.prompts import Click
 
 Clicks: TypeAlias = tuple[Click, ...]
@@ -99,11 +99,14 @@ def deepest(mask: np.ndarray, spacing: tuple[float, ...]) -> tuple[Zyx, float]:
 
 def ours(scene: Scene, *, with_prediction: bool = True) -> Tool:
     """Return the product's own way: from zarr on disk to the preview."""
+    before: ClickResult | None = None
 
     def tool(clicks: Clicks) -> Found:
-        result = segment(
+        nonlocal before
+        before = result = segment(
             clicks,
             scene.volume.shape,
+            before=before,
             read_probability=(
                 scene.predictions.read_probability if with_prediction else None
             ),

@@ -6,7 +6,7 @@ the image and the probability of a network that was trained for a short time on 
 part of the set (for the phantom: the shipped network, under light that it has not
 seen). The others get the image alone, smoothed, in a window that fits the true object,
 and of each set the tolerance or the beta with which they need fewest clicks. Ours is
-measured by brightness alone too. Of mitochondria and of nuclei of QCANet only what is
+measured without the network too. Of mitochondria and of nuclei of QCANet only what is
 an object is known: those that touch count as one.
 """
 
@@ -67,7 +67,7 @@ def measured(
         "objects": len(own),
         "dice_of_network": float(np.mean([network_dice(scene) for scene in scenes])),
         "ours": summary(own),
-        "ours_by_brightness": summary(
+        "ours_without_network": summary(
             trials_of(
                 scenes, n_objects, lambda scene, _: ours(scene, with_prediction=False)
             )

@@ -37,7 +37,7 @@ _HALF = 128  # of 255
 class PromptingVerbs(EditingVerbs):
     """The part of the session that finds objects under prompts.
 
-    Where no network knows an object the brightness of the image is all there is.
+    Where no network knows an object the image is all there is.
     """
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class PromptingVerbs(EditingVerbs):
         """Leave the previewed object, and note that nobody wants it.
 
         Where the network was wrong the first voxel that was marked as inside is kept,
-        for it to learn from. Brightness learns nothing.
+        for it to learn from.
         """
         preview = self.preview
         if preview is None:
@@ -146,8 +146,9 @@ class PromptingVerbs(EditingVerbs):
                 read_probability=read,
                 read_image=self._read_image,
                 voxel_size=project.volume.voxel_size,
-                brightness_class=self.current_class or 1,
+                image_class=self.current_class or 1,
                 thin=thin_ids(project.classes),
+                before=self.preview,
             )
             self._prompts = prompts
             self.preview_changed.emit(self.preview)

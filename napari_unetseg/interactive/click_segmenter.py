@@ -25,14 +25,15 @@ import numpy as np
 from napari_unetseg.config import Config
 from napari_unetseg.errors import NothingHereError
 from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.interactive.appearance import by_appearance
 from napari_unetseg.interactive.evidence import (
     Evidence,
     FoundBy,
     Read,
-    by_brightness,
     by_prediction,
 )
 from napari_unetseg.interactive.growing import goes_on, grown_where_touched
+from napari_unetseg.interactive.image_features import ImageFeatures
 from napari_unetseg.interactive.lobes import own_lobes
 from napari_unetseg.interactive.log_odds import put_right
 from napari_unetseg.interactive.masks import (
@@ -90,6 +91,8 @@ class Seen:
         × 255, uint8 zyx; covers ``around``.
     shape
         Of the volume, zyx.
+    features
+        Of the image, for the next prompt; None where the network knew the object.
     """
 
     evidence: np.ndarray
@@ -98,6 +101,12 @@ class Seen:
     prompts: tuple[Prompt, ...]
     voxel_size: VoxelSize
     neck: float
+    features: ImageFeatures | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_boxed(self) -> bool:
+        """Whether a box was drawn around the object."""
+        return any(isinstance(prompt, BoxPrompt) for prompt in self.prompts)
 
     @property
     def marked(self) -> tuple[list[Zyx], list[Zyx]]:
@@ -124,7 +133,7 @@ class ClickResult:
     class_id
         What the network takes it for.
     found_by
-        Whether it was found in the prediction or by brightness.
+        Whether it was found in the prediction or in the image alone.
     threshold
         Evidence from which voxels belong to it, 0 to 1.
     is_cut
@@ -150,8 +159,9 @@ def segment(
     voxel_size: Sequence[float] = (1.0, 1.0, 1.0),
     config: ClickConfig | None = None,
     class_id: int | None = None,
-    brightness_class: int = 1,
+    image_class: int = 1,
     thin: Collection[int] = (),
+    before: ClickResult | None = None,
 ) -> ClickResult:
     """Return the object that prompts mark.
 
@@ -168,10 +178,13 @@ def segment(
     class_id
         Class to look for in the prediction; the most probable at the first prompt if
         None.
-    brightness_class
-        Class of what is found by brightness.
+    image_class
+        Class of what is found in the image alone.
     thin
         Ids of classes whose objects do not end at necks: sheets and fibres.
+    before
+        What was found with fewer prompts in the same volume: what it computed of the
+        image is used again.
 
     Raises
     ------
@@ -183,16 +196,16 @@ def segment(
     inside = [point for point in marked(prompts)[0] if limits.holds(point)]
     start = _start(prompts, inside, limits, shape)
     around = _first_look(prompts, inside, limits, shape, config)
-    evidence = _predicted(read_probability, start, class_id, config)
+    evidence, features = _predicted(read_probability, start, class_id, config), None
     if evidence is None:
-        points = inside or [start.centre]
-        evidence = _bright(read_image, shape, points, voxel_size, brightness_class)
+        features = _image_features(read_image, shape, voxel_size, before)
+        evidence = by_appearance(features, prompts, around, image_class)
     threshold = float(np.clip(0.5 * evidence.top, config.lowest, config.highest))
     neck = 0.0 if evidence.class_id in thin else config.neck
     z, y, x = voxel_size
     for _ in range(config.max_growths + 1):
         values = evidence.read(around)
-        seen = Seen(values, around, shape, prompts, (z, y, x), neck)
+        seen = Seen(values, around, shape, prompts, (z, y, x), neck, features)
         own = _own(seen, threshold)
         found = tight_box(own).shifted(around.start)
         larger = grown_where_touched(around, found, limits, config.growth)
@@ -263,19 +276,20 @@ def _predicted(
     return found if found.top >= config.least else None
 
 
-def _bright(
+def _image_features(
     read_image: Read | None,
     shape: Zyx,
-    points: Sequence[Zyx],
     voxel_size: Sequence[float],
-    class_id: int,
-) -> Evidence:
+    before: ClickResult | None,
+) -> ImageFeatures:
+    """Return what is known of the image, or begin to know it."""
     if read_image is None:
         raise NothingHereError(
             "The prediction sees no object here",
             do="Click on one that it shows, or paint it with the brush.",
         )
-    return by_brightness(read_image, shape, points, voxel_size, class_id)
+    known = before.seen.features if before is not None else None
+    return known or ImageFeatures(read_image, shape, voxel_size)
 
 
 # --- the object --------------------------------------------------------------------
@@ -285,10 +299,15 @@ def _own(seen: Seen, threshold: float) -> np.ndarray:
     """Return the object, bool zyx, as all prompts want it."""
     inside, outside = seen.marked
     above = seen.evidence >= math.ceil(255 * threshold)
-    if not inside:
-        return connected(above, None)
-    region = connected(above, inside)
-    own = own_lobes(region, inside, seen.voxel_size, seen.neck)
+    if seen.is_boxed:
+        own = connected(above, None)
+        if not inside and not outside:
+            return own
+        inside = [*_amid(own, outside), *inside]
+        own = connected(above, inside)
+    else:
+        region = connected(above, inside)
+        own = own_lobes(region, inside, seen.voxel_size, seen.neck)
     if len(inside) + len(outside) == 1:
         return filled(own, outside)
     return put_right(
@@ -299,6 +318,22 @@ def _own(seen: Seen, threshold: float) -> np.ndarray:
         thinned(outside, _MOST_POINTS),
         seen.voxel_size,
     )
+
+
+def _amid(own: np.ndarray, outside: Sequence[Zyx]) -> list[Zyx]:
+    """Return the voxel of what a box holds that is nearest to its middle.
+
+    It stands for the box among clicks that put right what is in it.
+    """
+    allowed = own.copy()
+    for point in outside:
+        allowed[point] = False
+    voxels = np.argwhere(allowed)
+    if not len(voxels):
+        return []
+    middle = (np.array(own.shape) - 1) / 2
+    apart = (((voxels - middle) / own.shape) ** 2).sum(axis=1)
+    return [zyx(voxels[apart.argmin()])]
 
 
 def _result(

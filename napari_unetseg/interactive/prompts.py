@@ -60,7 +60,10 @@ class Scribble:
 
 @dataclass(frozen=True)
 class BoxPrompt:
-    """A box drawn around an object: nothing outside of it belongs to the object."""
+    """A box drawn around an object: nothing outside of it belongs to the object.
+
+    But what is marked as inside later, see :func:`limits_of`.
+    """
 
     box: Box
 
@@ -105,10 +108,33 @@ def thinned(points: list[Zyx], n: int) -> list[Zyx]:
     return points[:: math.ceil(len(points) / n)] if points else []
 
 
-def limits_of(prompts: Iterable[Prompt], shape: Zyx) -> Box:
-    """Return the box outside of which nothing belongs to the object."""
-    limits = Box.whole(shape)
+def drawn_around(prompts: Iterable[Prompt], shape: Zyx) -> Box:
+    """Return what all drawn boxes share of a volume; all of it if there are none."""
+    drawn = Box.whole(shape)
     for prompt in prompts:
         if isinstance(prompt, BoxPrompt):
-            limits = limits.intersection(prompt.box)
+            drawn = drawn.intersection(prompt.box)
+    return drawn
+
+
+def limits_of(prompts: Iterable[Prompt], shape: Zyx) -> Box:
+    """Return the box outside of which nothing belongs to the object.
+
+    Who marks something outside of a drawn box as inside has drawn it too small: it is
+    widened to there, and by half its length beyond.
+    """
+    prompts, whole = tuple(prompts), Box.whole(shape)
+    drawn = limits = drawn_around(prompts, shape)
+    if drawn.is_empty:
+        return drawn
+    for point in marked(prompts)[0]:
+        if whole.holds(point) and not drawn.holds(point):
+            beyond = [
+                0 if a <= p < b else n // 2
+                for a, p, b, n in zip(
+                    drawn.start, point, drawn.stop, drawn.shape, strict=True
+                )
+            ]
+            wider = Box.around(point, (1, 1, 1)).grown(beyond).clipped(shape)
+            limits = limits.hull(wider)
     return limits

@@ -43,7 +43,7 @@ _DRAWING = (_BOX, _LINE, _CUTTING_LINE)
 RESCALE = 1.25
 FOUND_BY = {
     "prediction": "Found in the prediction.",
-    "brightness": "Found by brightness: the network knows no object here.",
+    "image": "Found in the image: the network knows no object here.",
 }
 IS_CUT = "It goes on beyond what was looked at: click on the rest after taking it."
 CLICK_IT = "Click on an object, or Ctrl+drag a box around it."

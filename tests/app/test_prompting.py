@@ -80,7 +80,7 @@ def test_a_click_works_before_there_is_a_model(
     session.set_class(2)
     session.click(inside(truth))
     assert session.preview is not None, notices
-    assert session.preview.found_by == "brightness"
+    assert session.preview.found_by == "image"
     assert session.preview.class_id == 2
     stroke = session.accept_preview()
     assert stroke is not None

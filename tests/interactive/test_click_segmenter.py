@@ -14,7 +14,7 @@ from napari_unetseg.interactive.click_segmenter import (
     rethreshold,
     segment,
 )
-from napari_unetseg.interactive.prompts import Click, Prompt
+from napari_unetseg.interactive.prompts import BoxPrompt, Click, Prompt
 
 SHAPE = (48, 96, 96)
 
@@ -255,6 +255,31 @@ def test_a_negative_click_on_the_only_positive_one_is_a_sentence() -> None:
     probability.add(Box((24, 45, 45), (25, 46, 46)), 0.9)
     with pytest.raises(NothingHereError, match="leave nothing"):
         segment_in(probability, Click((24, 45, 45)), Click((24, 45, 45), False))
+
+
+def test_clicks_put_right_what_a_box_holds() -> None:
+    probability = Probability()
+    other = Box((20, 60, 60), (28, 66, 66))
+    probability.add(BOX, 0.9)
+    probability.add(other, 0.9)
+    box = BoxPrompt(Box((15, 35, 35), (33, 75, 75)))
+    alone = segment_in(probability, box)
+    np.testing.assert_array_equal(placed(alone), filled(BOX))
+    both = placed(segment_in(probability, box, Click((24, 63, 63))))
+    np.testing.assert_array_equal(both, filled(BOX, other))
+    less = placed(segment_in(probability, box, Click((27, 49, 51), positive=False)))
+    assert not less[27, 49, 51]
+    assert 0 < less.sum() < BOX.n_voxels
+
+
+def test_a_click_outside_of_a_box_widens_it() -> None:
+    probability = Probability()
+    probability.add(BOX, 0.9)
+    small = BoxPrompt(Box((18, 38, 38), (30, 52, 46)))
+    cut = segment_in(probability, small)
+    assert cut.box.stop[2] == 46
+    whole = segment_in(probability, small, Click((24, 45, 49)))
+    np.testing.assert_array_equal(placed(whole), filled(BOX))
 
 
 def test_further_positive_clicks_add_what_was_missed() -> None:

@@ -9,6 +9,7 @@ from napari_unetseg.interactive.prompts import (
     BoxPrompt,
     Click,
     Scribble,
+    drawn_around,
     drawn_box,
     limits_of,
     marked,
@@ -47,6 +48,17 @@ def test_boxes_bound_the_object() -> None:
     boxes = [BoxPrompt(Box((1, 1, 1), (5, 5, 9))), BoxPrompt(Box((0, 2, 0), (9, 9, 8)))]
     assert limits_of(boxes, (4, 9, 9)) == Box((1, 2, 1), (4, 5, 8))
     assert limits_of([Click((0, 0, 0))], (4, 9, 9)) == Box.whole((4, 9, 9))
+
+
+def test_a_box_is_widened_to_what_is_marked_outside_of_it() -> None:
+    box, shape = BoxPrompt(Box((4, 10, 10), (8, 20, 20))), (12, 40, 40)
+    inside, outside = Click((5, 12, 12)), Click((5, 12, 30), positive=False)
+    assert limits_of([box, inside, outside], shape) == box.box
+    beyond = Click((5, 12, 24))
+    assert limits_of([box, beyond], shape) == Box((4, 10, 10), (8, 20, 30))
+    assert limits_of([box, Click((9, 12, 12))], shape) == Box((4, 10, 10), (12, 20, 20))
+    assert limits_of([box, Click((5, 12, 90))], shape) == box.box
+    assert drawn_around([box, beyond], shape) == box.box
 
 
 def test_a_drawn_box_is_as_deep_as_it_is_wide() -> None:

@@ -103,7 +103,7 @@ def test_preview_is_an_outline_at_its_place(
     active = viewer.layers.selection.active
     box = Box((4, 10, 12), (6, 20, 24))
     mask = np.ones(box.shape, dtype=bool)
-    shown = SimpleNamespace(box=box, mask=mask, found_by="brightness")
+    shown = SimpleNamespace(box=box, mask=mask, found_by="image")
     session.preview_changed.emit(shown)
     layer = viewer.layers["preview"]
     assert layer.visible
@@ -203,7 +203,7 @@ def test_a_click_in_3d_is_the_first_surface_on_the_ray(
     del session.pick
 
 
-def test_the_card_says_what_was_found_by_brightness(
+def test_the_card_says_what_was_found_in_the_image_alone(
     viewer: Viewer, session: Session, dock: MainWidget
 ) -> None:
     assert session.project is not None
@@ -223,7 +223,7 @@ def test_the_card_says_what_was_found_by_brightness(
         return " ".join(x.text() for x in labels if x.isVisibleTo(card))
 
     hand.wait_until(
-        lambda: "Found by brightness" in shown(), what="the hint", seconds=10
+        lambda: "Found in the image" in shown(), what="the hint", seconds=10
     )
     hand.press(Qt.Key.Key_Escape)
     assert session.preview is None
