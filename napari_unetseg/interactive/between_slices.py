@@ -9,14 +9,15 @@ and Udupa, 1990)::
           6     (■■)        ⅓ d₄ + ⅔ d₇ > 0
           7     (■■)        d₇ > 0
 
-Shapes that overlap belong together; of the rest, those that are each other's nearest
-are moved onto each other first. A shape without a partner ends in its slice.
+A shape that does not go on in the next slice is joined with the next one that it
+overlaps, however much of the class is elsewhere in the slices between. Of what is left
+in two labelled slices that follow each other, those that are each other's nearest are
+moved onto each other first. A shape without a partner ends in its slice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -72,22 +73,18 @@ def interpolate_slices(
     tight = bounds(said == class_id) or Box.whole((0, 0, 0))
     said = said[tight.slices]
     slices = np.moveaxis(said == class_id, axis, 0)
-    labelled = np.flatnonzero(slices.any(axis=(1, 2))).tolist()
-    if len(labelled) < 2:
+    if slices.any(axis=(1, 2)).sum() < 2:
         raise NothingHereError(
             "Fewer than two slices in view are labelled with this class",
             do="Label it in one more, with some slices in between.",
         )
     pixel = tuple(np.delete(np.asarray(voxel_size, float), axis))
     filled = np.zeros(slices.shape, bool)
-    for first, last in pairwise(labelled):
-        if last - first == 1:
-            continue
-        for ours, theirs in _partners(slices[first], slices[last], pixel):
-            part = _hull(ours, theirs)
-            shapes = _shapes_between(ours[part], theirs[part], last - first, pixel)
-            for number, inside in enumerate(shapes, start=first + 1):
-                filled[number][part] |= inside
+    for first, ours, last, theirs in _ends(slices, pixel):
+        part = _hull(ours, theirs)
+        shapes = _shapes_between(ours[part], theirs[part], last - first, pixel)
+        for number, inside in enumerate(shapes, start=first + 1):
+            filled[number][part] |= inside
     mask = np.moveaxis(filled, 0, axis) & (said == unset)
     return Edit.of(tight.shifted(box.start), mask, class_id)
 
@@ -142,10 +139,54 @@ def _slice_of(box: Box, axis: int, number: int) -> Box:
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
+def _ends(
+    slices: np.ndarray, pixel: tuple[float, ...]
+) -> Iterator[tuple[int, np.ndarray, int, np.ndarray]]:
+    """Yield both ends of each gap: numbers of slices, and shapes, bool yx."""
+    waiting: dict[int, np.ndarray] = {}  # shapes of earlier slices that nothing goes on
+    labelled = 0
+    for last in np.flatnonzero(slices.any(axis=(1, 2))).tolist():
+        plane = slices[last]
+        if last - 1 in waiting:
+            waiting[last - 1] = _apart(waiting[last - 1], plane)
+        begun = _apart(plane, slices[last - 1]) if last else plane.copy()
+        for first in sorted(waiting, reverse=True):  # the nearest end first
+            if first == last - 1:
+                continue
+            followed = first == labelled
+            pairs = _partners(waiting[first], begun, pixel, nearest=followed)
+            for ours, theirs in list(pairs):
+                yield first, ours, last, theirs
+                waiting[first] &= ~ours
+                begun &= ~theirs
+        waiting = {first: left for first, left in waiting.items() if left.any()}
+        waiting[last], labelled = plane.copy(), last
+
+
+def _apart(shapes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the shapes of a slice that overlap none of another one."""
+    numbers, _ = ndimage.label(shapes, _CORNERS)
+    overlapping = np.unique(numbers[others])
+    apart: np.ndarray = shapes & ~np.isin(numbers, overlapping)
+    return apart
+
+
 def _partners(
-    ours: np.ndarray, theirs: np.ndarray, pixel: tuple[float, ...]
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    pixel: tuple[float, ...],
+    *,
+    nearest: bool,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the shapes of two slices that belong together, bool yx each."""
+    """Yield the shapes of two slices that belong together, bool yx each.
+
+    Parameters
+    ----------
+    nearest
+        Whether shapes that overlap none belong to the nearest one.
+    """
+    if not nearest and not (ours & theirs).any():
+        return
     a, n_ours = ndimage.label(ours, _CORNERS)
     b, n_theirs = ndimage.label(theirs, _CORNERS)
     both = (a > 0) & (b > 0)
@@ -159,6 +200,8 @@ def _partners(
             np.isin(a, 1 + np.flatnonzero(group_of[:n_ours] == group)),
             np.isin(b, 1 + np.flatnonzero(group_of[n_ours:] == group)),
         )
+    if not nearest:
+        return
     left_ours = 1 + np.flatnonzero(~np.isin(group_of[:n_ours], shared))
     left_theirs = 1 + np.flatnonzero(~np.isin(group_of[n_ours:], shared))
     for one, other in _nearest_pairs(a, left_ours, b, left_theirs, pixel):

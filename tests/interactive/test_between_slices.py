@@ -97,6 +97,30 @@ def test_each_object_goes_to_its_partner_and_a_lonely_one_ends(said: Painted) ->
         np.testing.assert_array_equal(said.values[index], said.values[4])
 
 
+def test_what_is_labelled_elsewhere_between_does_not_matter(said: Painted) -> None:
+    disc(said, 4, (10, 10), 5)
+    disc(said, 9, (10, 10), 5)
+    for index in range(2, 12):
+        disc(said, index, (30, 30), 3)
+    alone = area(said, 6)
+    said.apply(interpolate(said))
+    for index in range(5, 9):
+        assert area(said, index) == area(said, 4)
+    assert area(said, 3) == area(said, 10) == alone
+
+
+def test_an_object_that_goes_on_in_the_next_slice_is_not_filled_beyond_it(
+    said: Painted,
+) -> None:
+    for index in (4, 5, 10, 11):
+        disc(said, index, (20, 20), 6)
+    said.apply(interpolate(said))
+    assert [area(said, index) > 0 for index in range(3, 13)] == [False] + [True] * 8 + [
+        False
+    ]
+    assert area(said, 7) == area(said, 5)
+
+
 def test_a_fork_stays_joined_with_both_ends(said: Painted) -> None:
     disc(said, 4, (20, 20), 10)
     disc(said, 8, (20, 13), 5)
