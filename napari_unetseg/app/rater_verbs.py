@@ -20,6 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
+from napari_unetseg.app.editing import EditingVerbs
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.rater_actions import (
     import_into,
@@ -34,14 +37,18 @@ from napari_unetseg.config import (
     ImportConfig,
     VotesConfig,
 )
-from napari_unetseg.errors import Cancelled, UnetsegError
+from napari_unetseg.data.composite import read_composite
+from napari_unetseg.data.corrections import Stroke
+from napari_unetseg.errors import Cancelled, NothingHereError, UnetsegError
+from napari_unetseg.geometry import Box
 from napari_unetseg.training.adjudication import disputed_regions
 from napari_unetseg.training.worklist import WorkItem
 
+_SAME = "This is what {} would draw already."
 _Ended: TypeAlias = "dict[str, Any] | Notice"
 
 
-class RaterVerbs(ReviewVerbs):
+class RaterVerbs(ReviewVerbs, EditingVerbs):
     """The part of the session that is about several raters."""
 
     def __init__(self) -> None:
@@ -90,6 +97,43 @@ class RaterVerbs(ReviewVerbs):
     def is_adjudicating(self) -> bool:
         """Whether the worklist is that of the regions on which raters disagree."""
         return self._review is not None and self._review.is_adjudicating
+
+    def adopt_rater(self, rater: str, box: Box) -> Stroke | None:
+        """Write what a rater would draw in a box as an edit of the annotator's own."""
+        if self._refused("edit"):
+            return None
+        edit = None
+        with self._noticed():
+            edit = self._adopted(rater, box)
+            if edit is None:
+                self.notice.emit(Notice("info", _SAME.format(rater)))
+        if edit is None:
+            return None
+        mask, labels = edit
+        return self._written(
+            lambda project: project.corrections.commit(
+                box,
+                mask,
+                labels,
+                annotator=self.annotator,
+                tool=f"adopt {rater}",
+                model_version=project.active_model,
+            )
+        )
+
+    def _adopted(self, rater: str, box: Box) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return where a rater would say something else, and what; None if nowhere."""
+        predictions = self.predictions
+        names = () if predictions is None else predictions.rater_names
+        if predictions is None or rater not in names:
+            raise NothingHereError(
+                f"Nothing is predicted as {rater} would draw it",
+                do="Predict this region with a model that knows several raters.",
+            )
+        labels = predictions.read_rater_labels(box)[names.index(rater)]
+        seen = read_composite(self._open.corrections, predictions, box, self.annotator)
+        mask = labels != seen
+        return (mask, labels) if mask.any() else None
 
     def rater_matrix(self) -> dict[str, dict[str, int]]:
         """Return rater → class → voxels, background too."""

@@ -64,6 +64,11 @@ class Hand:
         """Click on a point of the shown slice."""
         self.drag([world], modifiers)
 
+    def move(self, world: Sequence[float]) -> None:
+        """Move the mouse to a point of the shown slice, no button pressed."""
+        QTest.mouseMove(self.canvas, self.position(world))
+        self.rest()
+
     def drag(
         self,
         points: Sequence[Sequence[float]],

@@ -20,6 +20,7 @@ from napari.layers import Labels
 from napari_unetseg.viewer.editable import EditableLabels
 from napari_unetseg.viewer.keys_dialog import KeysDialog
 from napari_unetseg.viewer.panels.correct import CorrectPanel
+from napari_unetseg.viewer.panels.review import ReviewPanel
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -83,6 +84,7 @@ KEYS = (
     KeyRow("]", "larger brush, or larger object after a click", "larger"),
     KeyRow("1…9", "class to paint", "choose_class"),
     KeyRow("D", "disagreement map on or off", "toggle_map"),
+    KeyRow("R", "next rater: the labels as this rater would draw them", "next_rater"),
     KeyRow("O", "labels as outlines, or filled", "contours_only"),
     KeyRow("Ctrl+Z", "undo, whatever tool it was", "undo"),
     KeyRow("Ctrl+Shift+Z", "redo", "redo"),
@@ -194,6 +196,12 @@ class KeyActions:
     def toggle_map(self) -> None:
         """Show or hide the disagreement map."""
         self._layers.toggle_map()
+
+    def next_rater(self) -> bool:
+        """Show the labels as the next rater would draw them."""
+        review = self._window.panels["review"]
+        assert isinstance(review, ReviewPanel)
+        return review.raters.view.step()
 
     def contours_only(self) -> None:
         """Show labels as outlines, or filled."""

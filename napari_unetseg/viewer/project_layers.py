@@ -41,6 +41,7 @@ CORRECTIONS, PREVIEW = "corrections", "preview"
 PAST = "labels as they were"
 CHOSEN, MARKS = "chosen object", "marks"
 REVIEWED, DRAWN = "reviewed", "being drawn"
+ONE_RATER = "one rater"
 FAILED_BLOCKS = "failed blocks"
 MAP_LAYERS = {
     RATER_DISAGREEMENT: ("rater disagreement", "magma"),
@@ -52,6 +53,7 @@ ORDER = (
     PREDICTION,
     *(name for name, _ in MAP_LAYERS.values()),
     *CONTOUR_LEVELS,
+    ONE_RATER,
     REVIEWED,
     BACKGROUND,
     OTHERS,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari import current_viewer
+from napari.layers import Labels
 
 from napari_unetseg.app.project_file import is_project
 from napari_unetseg.data.volume import Volume, is_zarr
@@ -70,6 +71,12 @@ def _read_volume(path: str | Sequence[str]) -> list[LayerData]:
         for name in volume.info.label_names
     ]
     return [*images, *labels]
+
+
+def label_layer(path: str, name: str) -> Labels:
+    """Return labels on disk as a layer that is shown."""
+    data, options, _ = _labels(Volume.open(path), name)
+    return Labels(data, **{**options, "visible": True})
 
 
 def _labels(volume: Volume, name: str) -> LayerData:

@@ -27,6 +27,7 @@ from napari_unetseg.viewer.controls import (
 from napari_unetseg.viewer.label_layers import BACKGROUND, OTHERS
 from napari_unetseg.viewer.panels.object_list import ObjectList
 from napari_unetseg.viewer.panels.panel import Panel, Parts
+from napari_unetseg.viewer.panels.raters import RaterTools
 from napari_unetseg.viewer.pictures import grey_icon
 from napari_unetseg.viewer.project_layers import MAP_LAYERS
 from napari_unetseg.viewer.style import gradient, swatch
@@ -91,7 +92,13 @@ class ReviewPanel(Panel):
             self.objects, "All objects, to look through.", "objects"
         )
         self.object_fold.toggled.connect(self.mark)
-        self.body.addLayout(row(None, self.object_fold.button))
+        self.raters = RaterTools(parts)
+        self.rater_fold = Fold(
+            self.raters, "What each rater draws, and how far they agree.", "raters"
+        )
+        self.rater_fold.toggled.connect(self.raters.set_open)
+        self.body.addLayout(row(None, self.rater_fold.button, self.object_fold.button))
+        self.body.addWidget(self.rater_fold)
         self.body.addWidget(self.object_fold)
         self._shown: tuple[WorkItem, ...] = ()
         self.connections.add(self.layers.changed, self.mark)
@@ -112,6 +119,8 @@ class ReviewPanel(Panel):
         self.set_summary(self._summary(len(items)))
         if self.object_fold.is_open:
             self.objects.refresh()
+        if self.rater_fold.is_open:
+            self.raters.refresh()
         set_hint(self._progress, self._progress_text())
         self.legend.refresh()
 
@@ -119,6 +128,7 @@ class ReviewPanel(Panel):
         """Let go of session and layers."""
         super().close_panel()
         self.legend.close_legend()
+        self.raters.close_tools()
 
     def _what_next(self, items: tuple[WorkItem, ...], index: int) -> str:
         if not items:

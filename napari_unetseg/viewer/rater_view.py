@@ -1,0 +1,188 @@
+"""One rater on the canvas: the labels as this rater would draw them.
+
+The contours of all raters step back meanwhile: both together are a tangle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers._multiscale_data import MultiScaleData
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_unetseg.geometry import Box
+from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
+from napari_unetseg.viewer.class_colormap import class_colormap
+from napari_unetseg.viewer.contours import CONTOUR_LEVELS
+from napari_unetseg.viewer.flat_outlines import FlatOutlines
+from napari_unetseg.viewer.project_layers import ONE_RATER
+from napari_unetseg.viewer.pyramids import LazyView, cached_levels
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_unetseg.app.session import Session
+    from napari_unetseg.data.predictions import PredictionStore
+    from napari_unetseg.viewer.layers import SessionLayers
+
+_REFRESH_MS = 500
+_CACHE_BYTES = 100_000_000
+
+
+class RaterView:
+    """Which rater is shown; everybody together if none is.
+
+    Signals
+    -------
+    changed
+        Another rater is shown, or there are others to choose from.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self, viewer: ViewerModel, session: Session, layers: SessionLayers
+    ) -> None:
+        self._viewer, self._session, self._layers = viewer, session, layers
+        self._store: PredictionStore | None = None
+        self._cache = ChunkCache(_CACHE_BYTES)
+        self._levels: list[CachedArray] = []
+        self._stood_back: list[str] = []
+        self.chosen = ""
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REFRESH_MS)
+        self._timer.timeout.connect(self._refresh)
+        session.predictions_changed.connect(self._on_predictions)
+        session.classes_changed.connect(self._on_classes)
+        layers.changed.connect(self._on_layers)
+        viewer.scene.camera.events.zoom.connect(self._fit_outline)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The raters that the shown predictions know."""
+        store = self._session.predictions
+        return () if store is None else store.rater_names
+
+    def choose(self, name: str) -> None:
+        """Show the labels of a rater; "" for everybody."""
+        name = name if name in self.names else ""
+        if name != self.chosen:
+            self.chosen = name
+            self._show()
+            self.changed.emit()
+
+    def step(self, by: int = 1) -> bool:
+        """Show the next rater, after the last one everybody; whether there are any."""
+        order = ("", *self.names)
+        if len(order) > 1:
+            self.choose(order[(order.index(self.chosen) + by) % len(order)])
+        return len(order) > 1
+
+    def close(self) -> None:
+        """Let go of session and viewer."""
+        self._timer.stop()
+        self._session.predictions_changed.disconnect(self._on_predictions)
+        self._session.classes_changed.disconnect(self._on_classes)
+        self._layers.changed.disconnect(self._on_layers)
+        self._viewer.scene.camera.events.zoom.disconnect(self._fit_outline)
+
+    # --- what is shown --------------------------------------------------------------
+
+    def _show(self) -> None:
+        self._let_stand_back(bool(self.chosen))
+        layer = self._layers.layer(ONE_RATER)
+        if not self.chosen:
+            if layer is not None:
+                layer.visible = False
+            return
+        if layer is None:
+            layer = self._new_layer()
+            self._layers.put(layer)
+        else:
+            layer.data = self._views()
+        layer.visible = True
+        self._fit_outline()
+
+    def _views(self) -> MultiScaleData:
+        """Return the levels of the chosen rater; nothing is read."""
+        store = self._session.predictions
+        assert store is not None
+        if store is not self._store:
+            self._store = store
+            self._cache.clear()
+            self._levels = cached_levels(
+                store.levels("rater_labels"), store.factors("rater_labels"), self._cache
+            )
+        number = self.names.index(self.chosen)
+        return MultiScaleData([LazyView(level)[number] for level in self._levels])
+
+    def _new_layer(self) -> FlatOutlines:
+        project = self._session.project
+        assert project is not None
+        layer = FlatOutlines(
+            self._views(),
+            name=ONE_RATER,
+            colormap=class_colormap(project.classes),
+            opacity=1,
+            multiscale=True,
+            cache=False,
+            **self._layers.place(Box.whole(project.volume.shape)),
+        )
+        layer.editable = False
+        return layer
+
+    def _let_stand_back(self, away: bool) -> None:
+        """Hide the contours of all raters, or show those again that were shown."""
+        if away and not self._stood_back:
+            for name in CONTOUR_LEVELS:
+                layer = self._layers.layer(name)
+                if layer is not None and layer.visible:
+                    layer.visible = False
+                    self._stood_back.append(name)
+        elif not away:
+            for name in self._stood_back:
+                layer = self._layers.layer(name)
+                if layer is not None:
+                    layer.visible = True
+            self._stood_back = []
+
+    def _fit_outline(self, event: object = None) -> None:
+        layer = self._layers.layer(ONE_RATER)
+        if layer is not None and layer.visible:
+            layer.fit_outline(self._viewer.scene.camera.zoom)
+
+    # --- what happens ---------------------------------------------------------------
+
+    def _on_predictions(self, box: Box | None) -> None:
+        for level in self._levels:
+            level.forget(box)
+        if self.chosen and not self._timer.isActive():
+            self._timer.start()
+
+    def _refresh(self) -> None:
+        layer = self._layers.layer(ONE_RATER)
+        if layer is not None and layer.visible:
+            layer.refresh(extent=False)
+
+    def _on_classes(self) -> None:
+        layer, project = self._layers.layer(ONE_RATER), self._session.project
+        if layer is not None and project is not None:
+            layer.colormap = class_colormap(project.classes)
+
+    def _on_layers(self) -> None:
+        """Follow the predictions: another version may know other raters."""
+        if self._session.project is None:
+            self._layers.take(ONE_RATER)
+            self._stood_back = []
+        if self._session.predictions is not self._store:
+            was, self.chosen = self.chosen, ""
+            self._store, self._levels = None, []
+            layer = self._layers.layer(ONE_RATER)
+            if layer is not None:
+                layer.visible = False
+            self._let_stand_back(False)
+            if was in self.names:
+                self.choose(was)
+            self.changed.emit()
