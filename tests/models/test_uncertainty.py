@@ -11,7 +11,6 @@ from napari_unetseg.models.uncertainty import (
     MemberSums,
     Uncertainty,
     entropy_of,
-    label_disagreement,
     quantised,
 )
 
@@ -83,14 +82,6 @@ def test_entropy_is_one_where_all_classes_are_equal_and_zero_where_sure() -> Non
 def test_no_member_is_an_error() -> None:
     with pytest.raises(ValueError, match="No member"):
         MemberSums().result()
-
-
-def test_label_disagreement_is_the_share_of_pairs_that_differ() -> None:
-    labels = torch.tensor([[0, 0, 1], [0, 1, 2], [0, 1, 3]]).view(3, 1, 1, 3)
-    expected = torch.tensor([[[0.0, 2 / 3, 1.0]]])
-    torch.testing.assert_close(label_disagreement(labels, 4), expected)
-    with pytest.raises(ValueError, match="at least two"):
-        label_disagreement(labels[:1], 4)
 
 
 def test_quantised_rounds_to_the_nearest_step() -> None:
