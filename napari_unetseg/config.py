@@ -23,6 +23,7 @@ Workers = Annotated[int, Field(ge=0, le=1024)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Backend = Literal["auto", "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16"]
 Preset = Literal["S", "M", "L"]
+RaterKind = Literal["named", "anonymous", "latent"]
 ExportFormat = Literal["ome-zarr", "in-place", "tiff", "nifti", "csv"]
 
 
@@ -118,6 +119,16 @@ class TrainConfig(Config):
         None, description="Version to start from; a new network if empty."
     )
     preset: Preset = Field("M", description="Size of a new network.")
+    rater_kind: RaterKind = Field(
+        "named",
+        description="What a new network learns of several raters: the style of each by "
+        "name, as many styles without names, or a hidden style that is drawn.",
+    )
+    styles: Annotated[int, Field(ge=0, le=16)] = Field(
+        0,
+        description="Styles without names, or draws that predictions show; 0 takes as "
+        "many as there are raters, or eight draws.",
+    )
     steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
         400, description="Training steps at most."
     )

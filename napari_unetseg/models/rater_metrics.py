@@ -9,7 +9,7 @@ a whole volume the background, on which all agree, hides everything else
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -20,7 +20,8 @@ ROI_MARGIN = 3  # voxels around the union of all masks
 N_BINS = 15
 
 
-class EnergyDistance(NamedTuple):
+@dataclass(frozen=True)
+class EnergyDistance:
     """Generalised energy distance of two sets of masks, and what it is made of.
 
     Székely and Rizzo's energy distance with d = 1 − IoU, as Kohl et al. ("A
@@ -192,7 +193,8 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(a @ b) / scale if scale > 0 else float("nan")
 
 
-class Reliability(NamedTuple):
+@dataclass(frozen=True)
+class Reliability:
     """Reliability diagram: of the bins that are not empty, and all lists as long.
 
     Attributes
@@ -246,7 +248,8 @@ def brier(probability: np.ndarray, share: np.ndarray) -> float:
     return float(np.square(difference).mean())
 
 
-class RiskCoverage(NamedTuple):
+@dataclass(frozen=True)
+class RiskCoverage:
     """What is left of the errors when the most uncertain voxels are set aside.
 
     Attributes

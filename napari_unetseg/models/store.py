@@ -66,6 +66,9 @@ class ModelCard(Config):
     )
     patch: Zyx | None = Field(None, description="Patch that it learned from, zyx.")
     halo: Zyx = Field((0, 0, 0), description="Measured halo, zyx.")
+    temperature: Annotated[float, Field(gt=0, le=100)] = Field(
+        1.0, description="Divides all logits; fitted on held-out labels."
+    )
     training: dict[str, Any] = Field(
         default_factory=dict, description="Strokes, steps, seconds, seed, choices."
     )

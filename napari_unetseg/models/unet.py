@@ -18,7 +18,7 @@ from napari_unetseg.models.blocks import (
     lookup,
     out_channels,
 )
-from napari_unetseg.models.heads import HEADS
+from napari_unetseg.models.heads import Heads
 from napari_unetseg.models.spec import NetworkSpec
 
 
@@ -80,12 +80,11 @@ class UNet(nn.Module):
             strides.insert(0, spec.strides[0])
         # A network of one level has no second scale; its only one is read twice.
         coarse = min(1, len(widths) - 1)
-        self.heads = lookup(HEADS, "head", spec.head)(
+        self.heads = Heads(
             widths[0],
             widths[coarse],
             strides[0] if coarse else (1, 1, 1),
-            n_out=spec.n_channels_out,
-            n_raters=spec.n_raters,
+            spec,
             aux=widths[1:-1] if spec.deep_supervision else [],
         )
 
