@@ -148,6 +148,11 @@ class TrainConfig(Config):
     threads: Annotated[int, Field(ge=0)] = Field(
         0, description="Processor threads; 0 takes all cores but one, at least two."
     )
+    mirror: bool = Field(
+        True,
+        description="Mirror and turn patches at random. Not if what is learned has a "
+        "direction, as the style of a rater who draws a section too late.",
+    )
     seed: int = Field(0, description="Seed of all random choices.")
     annotators: tuple[str, ...] = Field(
         (), description="Whose corrections count; everybody's if empty."

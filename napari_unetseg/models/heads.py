@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv3d
 
 from napari_unetseg.geometry import Zyx
 from napari_unetseg.models.blocks import conv, lookup
-from napari_unetseg.models.rater_heads import RATER_HEADS
+from napari_unetseg.models.rater_heads import RATER_HEADS, LinearHeads
 from napari_unetseg.models.spec import NetworkSpec
 
 
@@ -43,6 +44,21 @@ class Heads(nn.Module):
         raters = None if self.raters is None else self.raters(fine, coarse)
         aux = [head(x) for head, x in zip(self.aux, scales, strict=False)]
         return self.consensus(fine), raters, aux
+
+    def stacked(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Return the logits of consensus and raters as channels of one tensor."""
+        if self.raters is None:
+            alone: Tensor = self.consensus(fine)
+            return alone
+        if isinstance(self.raters, LinearHeads):  # all at once: nothing is copied
+            layers = self.consensus, self.raters.out
+            weight, bias = (
+                torch.cat([getattr(layer, name) for layer in layers])
+                for name in ("weight", "bias")
+            )
+            return conv3d(fine, weight, bias)
+        raters = self.raters(fine, coarse).flatten(1, 2)
+        return torch.cat([self.consensus(fine), raters], dim=1)
 
     @torch.no_grad()
     def divide_logits(self, temperature: float) -> None:

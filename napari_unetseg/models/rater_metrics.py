@@ -55,16 +55,22 @@ class EnergyDistance:
     @property
     def u(self) -> float:
         """U-statistic: unbiased if samples and raters were all drawn at random."""
-        return 2 * self.between - self._drawn_samples - _drawn(self.raters, self.n)
+        return self.unbiased(samples_drawn=True, raters_drawn=True)
 
-    @property
-    def to_population(self) -> float:
-        """Unbiased if the samples were drawn, and these are all raters that exist."""
-        return 2 * self.between - self._drawn_samples - self.raters / self.n**2
+    def unbiased(self, *, samples_drawn: bool, raters_drawn: bool) -> float:
+        """Return the distance of what was drawn from, or of what is there.
 
-    @property
-    def _drawn_samples(self) -> float:
-        return _drawn(self.samples, self.k)
+        Where the masks of a side are all that there are (the heads of a network, the
+        raters of a project) each stands for its own share, and pairs of a mask with
+        itself count. Where they were drawn (from a hidden style, from all radiologists)
+        only pairs of different ones do.
+
+        With the U-statistic as many heads as raters, each equal to one of them, are
+        far below 0: nothing to be proud of.
+        """
+        samples = _mean_pair(self.samples, self.k, drawn=samples_drawn)
+        raters = _mean_pair(self.raters, self.n, drawn=raters_drawn)
+        return 2 * self.between - samples - raters
 
 
 def energy_distance(samples: np.ndarray, raters: np.ndarray) -> EnergyDistance:
@@ -87,7 +93,9 @@ def energy_distance(samples: np.ndarray, raters: np.ndarray) -> EnergyDistance:
     )
 
 
-def _drawn(total: float, count: int) -> float:
+def _mean_pair(total: float, count: int, *, drawn: bool) -> float:
+    if not drawn:
+        return total / count**2
     return total / (count * (count - 1)) if count > 1 else 0.0
 
 
@@ -108,9 +116,10 @@ def _distances(labels: np.ndarray) -> np.ndarray:
 
 def _overlaps(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return voxels that each pair of masks (m, any) shares, and their sizes."""
-    # In double precision: whole numbers of voxels stay whole.
-    numbers = masks.astype(np.float64)
-    both = numbers @ numbers.T
+    # Whole numbers stay whole up to 2²⁴ in single precision, which is faster.
+    exact = "float32" if masks.shape[1] < 2**24 else "float64"
+    numbers: np.ndarray = masks.astype(exact)
+    both = np.matmul(numbers, numbers.T).astype(np.float64)
     return both, both.diagonal()
 
 

@@ -3,6 +3,9 @@
 Temperature scaling (Guo et al., "On calibration of modern neural networks", ICML 2017):
 all logits are divided by one T, the one with the smallest negative log-likelihood on
 voxels that the network never learned from. No label changes, only how sure it is.
+
+Only voxels near objects count. Far from them everybody is right, and so many such
+voxels would make the network seem too timid, and too bold where it matters.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
+from torch.nn.functional import max_pool3d
 
 from napari_unetseg.models.rater_metrics import reliability, risk_coverage
 from napari_unetseg.models.uncertainty import entropy_of
@@ -22,6 +26,7 @@ from napari_unetseg.models.uncertainty import entropy_of
 LEAST_VOXELS = 1000
 LEAST_OF_A_CLASS = 50
 MOST_VOXELS = 200_000
+NEAR = 3  # voxels from an object, drawn or predicted
 _BOUNDS = math.log(0.25), math.log(8.0)
 
 
@@ -47,7 +52,7 @@ class Answers:
 
 
 def collected(pairs: Iterable[tuple[Tensor, Tensor]], n_classes: int) -> Answers:
-    """Return the labelled voxels of patches.
+    """Return the labelled voxels near objects in patches.
 
     Parameters
     ----------
@@ -57,11 +62,17 @@ def collected(pairs: Iterable[tuple[Tensor, Tensor]], n_classes: int) -> Answers
     """
     logits, shares = [torch.empty(0, n_classes)], [torch.empty(0, n_classes)]
     for answer, target in pairs:
-        known = target.sum(1) > 0
-        logits.append(answer.float().movedim(1, -1)[known].cpu())
-        shares.append(target.movedim(1, -1)[known].cpu())
+        objects = (target[:, 1:].sum(1) > 0) | (answer.argmax(1) > 0)
+        counted = (target.sum(1) > 0) & _grown(objects)
+        logits.append(answer.float().movedim(1, -1)[counted].cpu())
+        shares.append(target.movedim(1, -1)[counted].cpu())
     step = max(1, sum(map(len, shares)) // MOST_VOXELS)
     return Answers(torch.cat(logits)[::step], torch.cat(shares)[::step])
+
+
+def _grown(mask: Tensor) -> Tensor:
+    """Return a mask (batch, z, y, x), grown on all sides."""
+    return max_pool3d(mask[:, None].float(), 2 * NEAR + 1, 1, NEAR)[:, 0] > 0
 
 
 def fit_temperature(answers: Answers) -> float:

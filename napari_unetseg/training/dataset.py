@@ -61,6 +61,8 @@ class Patches:
         zyx.
     learned
         Boxes that the parent or its ancestors learned from; others are held out first.
+    mirror
+        Whether patches are mirrored and turned at random.
 
     Attributes
     ----------
@@ -78,6 +80,7 @@ class Patches:
         patch: Zyx,
         seed: int,
         learned: tuple[Box, ...] = (),
+        mirror: bool = True,
     ) -> None:
         self._volume, self._normalisation = volume, normalisation
         self._labels = labels.labels
@@ -85,7 +88,7 @@ class Patches:
         self.patch = patch
         self._rng = np.random.default_rng(seed)
         found = self._index(dict.fromkeys(region.box for region in labels.regions))
-        self.learned_before = learned
+        self.learned_before, self._mirror = learned, mirror
         self.held_out = held_out_boxes(found, self._rng, learned)
         self.learned = tuple(box for box in found if box not in self.held_out)
         self._centres = self._kept(found)
@@ -144,7 +147,8 @@ class Patches:
         ]
         box = Box.around(middle, self.patch)
         labels = [self._read(who, box) for who in (self._labels, *self._raters)]
-        return augment(self._image(box), np.stack(labels), self._rng)
+        voxels = self._image(box)
+        return augment(voxels, np.stack(labels), self._rng, mirror=self._mirror)
 
     def _read(self, labels: Labels | None, box: Box) -> np.ndarray:
         values = np.full(self.patch, UNSET, np.uint8)

@@ -125,6 +125,7 @@ def train(
         patch=patch,
         seed=job.config.seed,
         learned=learned_boxes(job.parent_dir, job.volume_uri),
+        mirror=job.config.mirror,
     )
     on_event(RunStarted("train", job.config.steps, subject=job.version))
     loop = _Loop(network, patches, job, on_event, is_cancelled)

@@ -144,3 +144,18 @@ def test_the_temperature_of_the_card_divides_all_logits_in_every_engine(
     torch.testing.assert_close(answers[1], answers[0] / 4, rtol=1e-3, atol=1e-4)
     heads = [a.reshape(-1, 3, 8, 8, 8) for a in answers]
     assert torch.equal(heads[0].argmax(1), heads[1].argmax(1))
+
+
+@pytest.mark.parametrize("n_raters", [0, 3])
+@every_head
+def test_all_logits_at_once_are_those_of_the_heads(
+    make_network: Make, head: dict[str, Any], n_raters: int
+) -> None:
+    network, image = make_network(**head, n_raters=n_raters), torch.randn(2, 1, 4, 4, 4)
+    with torch.inference_mode():
+        output, stacked = network(image), network.stacked(image)
+    parts = [output.consensus]
+    if n_raters:
+        assert output.raters is not None
+        parts += list(output.raters.unbind(1))
+    torch.testing.assert_close(stacked, torch.cat(parts, 1))

@@ -34,14 +34,17 @@ def test_energy_distance_by_hand() -> None:
     assert found.between == pytest.approx((0.5 + 1) / 2)
     assert found.v == pytest.approx(2 * 0.75 - 0 - 2 * 0.5 / 4)
     assert found.u == pytest.approx(2 * 0.75 - 0 - 0.5)
-    assert found.to_population == pytest.approx(2 * 0.75 - 0 - 2 * 0.5 / 4)
+    assert found.unbiased(samples_drawn=True, raters_drawn=False) == pytest.approx(
+        2 * 0.75 - 0 - 2 * 0.5 / 4
+    )
 
 
 def test_samples_that_were_drawn_are_compared_with_each_other_only() -> None:
     found = energy_distance(rows([1, 1, 0], [0, 1, 0]), rows([1, 1, 0]))
     # d(S1, S2) = 1/2, d(S1, Y) = 0, d(S2, Y) = 1/2
     assert found.v == pytest.approx(2 * 0.25 - 2 * 0.5 / 4)
-    assert found.u == found.to_population == pytest.approx(2 * 0.25 - 0.5)
+    assert found.u == pytest.approx(2 * 0.25 - 0.5)
+    assert found.unbiased(samples_drawn=False, raters_drawn=True) == found.v
 
 
 def test_two_empty_masks_are_equal_and_one_is_as_far_as_can_be() -> None:
@@ -67,19 +70,18 @@ def test_the_same_set_has_no_distance_and_no_set_a_negative_one(
     assert energy_distance(samples, raters).v > -1e-12
 
 
-def test_the_v_form_is_too_large_and_the_u_form_is_not() -> None:
+def test_only_one_form_is_right_for_masks_drawn_from_all_raters() -> None:
     rng = np.random.default_rng(0)
     population = rng.integers(0, 2, (4, 1, 4, 8))
-    mean = {"v": 0.0, "u": 0.0, "to_population": 0.0}
-    repeats = 400
-    for _ in range(repeats):
-        samples = population[rng.integers(4, size=3)]
-        found = energy_distance(samples, population)
-        for name in mean:
-            mean[name] += getattr(found, name) / repeats
-    assert mean["to_population"] == pytest.approx(0, abs=0.02)
-    assert mean["v"] > 0.1
-    assert mean["u"] < -0.1, "all raters that exist were not drawn"
+    v, u, right = [], [], []
+    for _ in range(400):
+        found = energy_distance(population[rng.integers(4, size=3)], population)
+        v.append(found.v)
+        u.append(found.u)
+        right.append(found.unbiased(samples_drawn=True, raters_drawn=False))
+    assert np.mean(right) == pytest.approx(0, abs=0.02)
+    assert np.mean(v) > 0.1
+    assert np.mean(u) < -0.1
 
 
 def test_dice_match_finds_the_best_pairs() -> None:

@@ -59,12 +59,17 @@ def test_few_voxels_or_one_class_say_nothing() -> None:
     assert fit_temperature(collected([], 3)) == 1.0
 
 
-def test_only_labelled_voxels_are_collected() -> None:
-    logits, target = torch.randn(1, 3, 2, 2, 2), torch.zeros(1, 3, 2, 2, 2)
-    target[0, 1, 0, 0, 1], target[0, 2, 1, 1, 0] = 1, 1
+def test_only_labelled_voxels_near_objects_are_collected() -> None:
+    logits, target = torch.zeros(1, 3, 1, 1, 20), torch.zeros(1, 3, 1, 1, 20)
+    logits[0, 0] = torch.arange(1, 21)  # background everywhere
+    target[0, 0, 0, 0, :15] = 1
+    target[0, :, 0, 0, 4] = torch.tensor([0.5, 0.0, 0.5])
     found = collected([(logits, target)], 3)
-    assert torch.equal(found.logits, logits[0][:, [0, 1], [0, 1], [1, 0]].T)
-    assert found.share.tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert found.logits[:, 0].tolist() == [2, 3, 4, 5, 6, 7, 8]
+    assert found.share[3].tolist() == [0.5, 0, 0.5]
+    logits[0, 2, 0, 0, 12] = 100  # somebody should have looked there
+    found = collected([(logits, target)], 3)
+    assert found.logits[:, 0].tolist() == [*range(2, 9), *range(10, 16)]
 
 
 def test_the_report_is_plain_numbers_that_can_be_drawn() -> None:

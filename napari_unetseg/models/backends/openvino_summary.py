@@ -136,7 +136,7 @@ def summary_model(openvino: Any, outputs: Outputs) -> Any:
     if outputs.n_raters:
         results.append(graph.joined([graph.label(rater) for rater in raters]))
     # Not the largest: the larger one of NaN and a number may be the number.
-    some = op.add(consensus[0], mean[0])
+    some = graph.sum([consensus[0], mean[0], *graph.differences])
     results.append(op.reduce_sum(some, np.asarray([0, 1]), keep_dims=False))
     return openvino.Model([op.result(r) for r in results], [logits], "summary")
 
@@ -146,6 +146,8 @@ class _Graph:
 
     def __init__(self, openvino: Any) -> None:
         self.op: Any = openvino.opset13
+        # Of two logits. What is made of them may be a number when they are none.
+        self.differences: list[Any] = []
 
     def number(self, value: float) -> Any:
         return self.op.constant(np.float32(value))
@@ -165,6 +167,8 @@ class _Graph:
         With d a logit less the largest one, it is log(sum exp d) - sum p d.
         """
         op = self.op
+        if len(logits) == 2:
+            return self._of_two(*logits)
         top = reduce(op.maximum, logits)
         below = [op.subtract(logit, top) for logit in logits]
         powers = [op.exp(d) for d in below]
@@ -177,6 +181,21 @@ class _Graph:
         bits = op.subtract(op.log(whole), mean)
         scale = self.number(1 / math.log(len(logits)))
         return probability, op.multiply(bits, scale)
+
+    def _of_two(self, first: Any, second: Any) -> tuple[list[Any], Any]:
+        """Return the softmax of two classes by a single exponential."""
+        op, one = self.op, self.number(1)
+        difference = op.subtract(second, first)
+        self.differences.append(difference)
+        size = op.abs(difference)
+        power = op.exp(op.negative(size))
+        whole = op.add(one, power)
+        larger = op.divide(one, whole)
+        smaller = op.multiply(power, larger)
+        p = op.select(op.greater(difference, self.number(0)), larger, smaller)
+        bits = op.add(op.log(whole), op.multiply(size, smaller))
+        scale = self.number(1 / math.log(2))
+        return [op.subtract(one, p), p], op.multiply(bits, scale)
 
     def entropy(self, probability: list[Any]) -> Any:
         """Return the entropy, divided by its largest possible value."""
