@@ -140,6 +140,7 @@ def votes(answer: Answer) -> np.ndarray | None:
 
 METHODS: dict[str, Method] = {
     "named": _by_heads("named", are_drawn=False),
+    "mirrored": _by_heads("mirrored", are_drawn=False),
     "anonymous": _by_heads("anonymous", are_drawn=False),
     "latent": _by_heads("latent", are_drawn=True),
     "thresholds": thresholds,

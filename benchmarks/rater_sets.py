@@ -83,7 +83,7 @@ def _synthetic(
     *,
     quick: bool,
 ) -> RaterSet:
-    sizes = (16, 4, 8) if quick else (32, 6, 16)
+    sizes = (16, 3, 6) if quick else (32, 6, 16)
     parts = []
     for part, size in enumerate(sizes):
         rngs = [np.random.default_rng([part, number]) for number in range(size)]
