@@ -300,10 +300,9 @@ def test_a_child_is_not_measured_where_its_parent_learned(
         config=few | {"seed": 5},
     )  # fmt: skip
     card = train(second)
-    held_by_both = card.metrics["calibration"]["voxels"]
-    assert held_by_both == store.card("v1").metrics["calibration"]["voxels"], (
-        "what the parent left out comes first"
-    )
+    assert card.metrics["calibration"]["voxels"] > 0
+    learned = [store.card(v).training["learned_boxes"] for v in ("v1", "v2")]
+    assert sorted(learned[0]) == sorted(learned[1]), "what it left out comes first"
     old = store.card("v1").replace(version="old", training={})
     store.register(old, store.dir("v1") / "weights.safetensors")
     unknown = replace(second, version="v3", parent_dir=store.dir("old"))
