@@ -44,7 +44,6 @@ from napari_unetseg.models import rater_metrics as metrics
 
 BANDS = (0.7, 1.0, 1.5, 2.0, 3.0)  # widths, voxels
 SYNTHETIC = ("nested", "styles")
-REAL = ("bubil", "lidc")
 NETWORKS: dict[str, dict[str, Any]] = {
     "named": {"rater_kind": "named"},
     "mirrored": {"rater_kind": "named", "mirror": True},
@@ -59,7 +58,7 @@ METHODS_ON_REAL = ("named", "anonymous", "latent", "thresholds", "deterministic"
 NETWORKS_ON_REAL = ("named", "anonymous", "latent", "majority")
 SLOW = {"anonymous", "latent"}  # left out on real data when there is no time
 STEPS = {"nested": 1500, "styles": 1500, "bubil": 800, "lidc": 400}
-QUICK_STEPS = {"nested": 250, "styles": 250, "bubil": 150, "lidc": 60}
+QUICK_STEPS = {"nested": 160, "styles": 160, "bubil": 100, "lidc": 60}
 PATCHES = {"nested": (32, 32, 32), "styles": (32, 32, 32), "bubil": (1, 128, 128),
            "lidc": (8, 64, 64)}  # fmt: skip
 
@@ -171,10 +170,8 @@ def run(names: Sequence[str], folder: Path, args: argparse.Namespace) -> dict[st
         for name in names:
             networks = NETWORKS if name in SYNTHETIC else NETWORKS_ON_REAL
             learning[name] = {
-                network: pool.submit(
-                    learn, name, network, folder / name / network, quick
-                )
-                for network in networks
+                key: pool.submit(learn, name, key, folder / name / key, quick)
+                for key in _wanted(networks, name, quick)
             }
         tables: dict[str, Any] = {}
         identity = {}
@@ -215,52 +212,56 @@ def _print(name: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def targets(figures: Mapping[str, Any]) -> list[Target]:
-    """Return what the default, heads by name, should reach."""
+    """Return what the default, heads by name, should reach on the sets that were run."""
     tests = {name: table["test"] for name, table in figures["sets"].items()}
     default = {name: rows["named"] for name, rows in tests.items()}
     gain = {n: default[n]["ncc"] - tests[n]["band"]["ncc"] for n in tests}
-    ratio = max(
-        default[n]["u_ged"] / tests[n]["deterministic"]["u_ged"] for n in SYNTHETIC
-    )
-
-    def each(key: str) -> list[float]:
-        return [default[name][key] for name in SYNTHETIC]
-
-    found = [Target(f"u_ged_{n}", default[n]["u_ged"], "<=", 0.05) for n in SYNTHETIC]
-    found += [Target("u_ged_over_deterministic", ratio, "<=", 0.5)]
-    found += [Target(f"ncc_{n}", default[n]["ncc"], ">=", 0.6) for n in SYNTHETIC]
-    worst = min(gain[n] for n in SYNTHETIC)
-    found += [Target("ncc_over_boundary_band", worst, ">=", 0.05)]
+    extra = figures["extra_time"]["one_pass"]
+    found = [Target("rater_maps_extra_time", extra, "<=", 0.1)]
     if "bubil" in gain:
         name = "ncc_bubil_over_boundary_band"
         found += [Target(name, gain["bubil"], ">=", 0.05)]
+    made = [name for name in SYNTHETIC if name in tests]
+    if not made:
+        return found
+    ratio = [default[n]["u_ged"] / tests[n]["deterministic"]["u_ged"] for n in made]
     identity = max(figures["map_identity_error"].values())
+
+    def of(key: str) -> list[float]:
+        return [default[name][key] for name in made]
+
     return [
-        *found,
-        Target("soft_dice", min(each("soft_dice")), ">=", 0.9),
-        Target("ece_roi", max(each("ece")), "<=", 0.05),
-        Target("error_in_top10", min(each("error_in_top10")), ">=", 0.6),
+        *(Target(f"u_ged_{n}", default[n]["u_ged"], "<=", 0.05) for n in made),
+        Target("u_ged_over_deterministic", max(ratio), "<=", 0.5),
+        *(Target(f"ncc_{n}", default[n]["ncc"], ">=", 0.6) for n in made),
+        Target("ncc_over_boundary_band", min(gain[n] for n in made), ">=", 0.05),
+        Target("soft_dice", min(of("soft_dice")), ">=", 0.9),
+        Target("ece_roi", max(of("ece")), "<=", 0.05),
+        Target("error_in_top10", min(of("error_in_top10")), ">=", 0.6),
         Target("map_identity_error", identity, "<=", 1e-6),
-        Target("rater_maps_extra_time", figures["extra_time"]["one_pass"], "<=", 0.1),
+        *found,
     ]
 
 
 def main() -> None:
     """Measure the time while nothing else runs, then train and compare."""
-    args = parse_args(
-        (__doc__ or "").splitlines()[0],
-        lambda parser: parser.add_argument("--workers", type=int, default=2),
-    )
+    args = parse_args((__doc__ or "").splitlines()[0], _add_arguments)
     started = time.monotonic()
     extra = extra_time(quick=args.quick)
     folders = {"bubil": "bubil_multirater_2d", "lidc": "lidc_0001"}
-    there = [name for name in REAL if shared_data(folders[name]) is not None]
-    for name in set(REAL) - set(there):
+    absent = [n for n in args.sets if n in folders and shared_data(folders[n]) is None]
+    for name in absent:
         print(f"{name}: the data are not there, skipped")
+    names = [name for name in args.sets if name not in absent]
     with tempfile.TemporaryDirectory() as folder:
-        figures = run([*SYNTHETIC, *there], Path(folder), args)
+        figures = run(names, Path(folder), args)
     figures |= {"extra_time": extra, "seconds": round(time.monotonic() - started)}
     write_report(args.json, figures, targets(figures))
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, default=2, help="networks side by side")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
 
 
 if __name__ == "__main__":
