@@ -212,7 +212,7 @@ def _print(name: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def targets(figures: Mapping[str, Any]) -> list[Target]:
-    """Return what the default, heads by name, should reach on the sets that were run."""
+    """Return what the default, heads by name, should reach on these sets."""
     tests = {name: table["test"] for name, table in figures["sets"].items()}
     default = {name: rows["named"] for name, rows in tests.items()}
     gain = {n: default[n]["ncc"] - tests[n]["band"]["ncc"] for n in tests}
