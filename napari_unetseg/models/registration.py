@@ -107,6 +107,7 @@ def register_version(
     training: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
     temperature: float = 1.0,
+    calibration: dict[str, Any] | None = None,
     sample: np.ndarray | None = None,
     half: bool = False,
 ) -> ModelCard:
@@ -121,7 +122,7 @@ def register_version(
     version
         Name of the version; the next number if missing.
     name, description, parent, normalisation, voxel_size, patch, training, metrics, \
-    temperature
+    temperature, calibration
         Fields of the card.
     sample
         Normalised voxels czyx for measuring the halo.
@@ -145,6 +146,7 @@ def register_version(
         training=training or {},
         metrics=metrics or {},
         temperature=temperature,
+        calibration=calibration or {},
     )
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"

@@ -75,6 +75,10 @@ class ModelCard(Config):
     metrics: dict[str, Any] = Field(
         default_factory=dict, description="What was measured on held-out labels."
     )
+    calibration: dict[str, Any] = Field(
+        default_factory=dict,
+        description="How far to believe it, on labels that it never learned.",
+    )
     weights_sha256: str = Field("", description="Hash of the weights file.")
 
     @model_validator(mode="after")

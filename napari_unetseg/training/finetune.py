@@ -145,12 +145,9 @@ def train(
         voxel_size=volume.voxel_size,
         patch=patch,
         training=_provenance(job, loop) | learned_so_far(job, patches),
-        metrics={
-            "dice": dict(loop.dice),
-            "loss": loop.loss,
-            "calibration": calibration_report(answers, temperature),
-        },
+        metrics={"dice": dict(loop.dice), "loss": loop.loss},
         temperature=temperature,
+        calibration=calibration_report(answers, temperature),
         sample=patches.sample(),
         half=job.half,
     )

@@ -270,7 +270,7 @@ def test_the_temperature_is_fitted_where_nothing_was_learned(
 ) -> None:
     job = make_job(in_small_regions(labels), config={"patch": (16, 16, 16)})
     card = train(job)
-    report = card.metrics["calibration"]
+    report = card.calibration
     assert report["voxels"] > 1000
     assert card.temperature == report["temperature"] != 1.0
     assert report["ece"] <= report["ece_before"] + 0.01
@@ -285,7 +285,7 @@ def test_few_held_out_labels_leave_the_logits_as_they_are(
 ) -> None:
     card = train(make_job(labels))
     assert card.temperature == 1.0
-    assert card.metrics["calibration"] == {}
+    assert card.calibration == {}
 
 
 def test_a_child_is_not_measured_where_its_parent_learned(
@@ -300,12 +300,12 @@ def test_a_child_is_not_measured_where_its_parent_learned(
         config=few | {"seed": 5},
     )  # fmt: skip
     card = train(second)
-    assert card.metrics["calibration"]["voxels"] > 0
+    assert card.calibration["voxels"] > 0
     learned = [store.card(v).training["learned_boxes"] for v in ("v1", "v2")]
     assert sorted(learned[0]) == sorted(learned[1]), "what it left out comes first"
     old = store.card("v1").replace(version="old", training={})
     store.register(old, store.dir("v1") / "weights.safetensors")
     unknown = replace(second, version="v3", parent_dir=store.dir("old"))
     card = train(unknown)
-    assert card.metrics["calibration"] == {}, "the parent may have learned anywhere"
+    assert card.calibration == {}, "the parent may have learned anywhere"
     assert card.temperature == 1.0
