@@ -35,7 +35,7 @@ def extra_time(*, quick: bool) -> dict[str, Any]:
     """
     use_threads(0)
     shape = (96,) * 3 if quick else (128,) * 3
-    repeats = 15 if quick else 25
+    repeats = 9 if quick else 25
     best = _fastest()
     found: dict[str, Any] = {"backend": best}
     for key, preset, flips in (("one_pass", "M", 1), ("two_flips", "M", 2),

@@ -1,8 +1,8 @@
 """Images that several raters drew on: two synthetic sets, two real ones.
 
 nested
-    One ball per image, blurred; raters cut the blur at three heights, as in the toy of
-    ValUES (Kahl et al., ICLR 2024), with noise in the image.
+    One ball per image, blurred; raters cut the blur at three heights, as in the toy
+    example of Kahl et al. (ICLR 2024), with noise in the image.
 styles
     Several ellipsoids; one rater draws all too large, one draws them displaced by two
     voxels, one leaves out the small ones: no mask holds another.
