@@ -58,7 +58,7 @@ METHODS_ON_REAL = ("named", "anonymous", "latent", "thresholds", "deterministic"
 NETWORKS_ON_REAL = ("named", "anonymous", "latent", "majority")
 SLOW = {"anonymous", "latent"}  # left out on real data when there is no time
 STEPS = {"nested": 1500, "styles": 1500, "bubil": 800, "lidc": 400}
-QUICK_STEPS = {"nested": 160, "styles": 160, "bubil": 100, "lidc": 60}
+QUICK_STEPS = {"nested": 200, "styles": 200, "bubil": 120, "lidc": 60}
 PATCHES = {"nested": (32, 32, 32), "styles": (32, 32, 32), "bubil": (1, 128, 128),
            "lidc": (8, 64, 64)}  # fmt: skip
 

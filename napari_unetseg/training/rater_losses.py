@@ -20,6 +20,7 @@ from napari_unetseg.config import RaterKind
 from napari_unetseg.training.losses import IGNORE, masked_loss, one_hot
 
 ENERGY = 2.0
+BY_NAME = 3.0  # with less, the features serve the consensus and styles come late
 _TINY = 1e-6
 
 
@@ -55,14 +56,14 @@ def rater_loss(
 def _by_name(
     logits: Tensor, everybody: Tensor, said: Tensor, silent: tuple[bool, ...]
 ) -> Tensor:
-    """Return the mean over the heads, each with its rater's labels."""
+    """Return the weighted mean over the heads, each with its rater's labels."""
     n_classes = logits.shape[2]
     total = logits.new_zeros((), dtype=torch.float32)
     for number, own in enumerate(logits.unbind(1)):
         # Who never labelled here at least sees what the others corrected.
         ids = everybody if silent[number] else said[:, number]
         total = total + masked_loss(own, one_hot(ids, n_classes))
-    return total / len(silent)
+    return BY_NAME * total / len(silent)
 
 
 def _as_a_set(share: Tensor, said: Tensor, *, drawn: bool) -> Tensor:
