@@ -116,8 +116,7 @@ class Patches:
         for held in self.held_out:
             if only_unseen and _any_overlaps(held, self.learned_before):
                 continue
-            at = np.argwhere(self._labels.read(held) != UNSET) + held.start
-            box = Box.around(at[len(at) // 2], self.patch)
+            box = Box.around(_middle(self._labels.read(held), held), self.patch)
             part = held.intersection(box).clipped(self._volume.shape)
             sources = (self._labels, *self._raters)
             labels = np.full((len(sources), *self.patch), UNSET, np.uint8)
@@ -233,6 +232,14 @@ def held_out_boxes(
             held.append(box)
             left |= {c: left[c] - n for c, n in costs.items()}
     return tuple(held)
+
+
+def _middle(values: np.ndarray, box: Box) -> Zyx:
+    """Return the middle one of the voxels of objects, else of all that are labelled."""
+    known = values != UNSET
+    objects = known & (values > 0)
+    at = np.argwhere(objects if objects.any() else known)
+    return zyx(int(n) for n in at[len(at) // 2] + np.array(box.start))
 
 
 def _any_overlaps(box: Box, others: Iterable[Box]) -> bool:
