@@ -19,6 +19,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.polynomial import Chebyshev, Polynomial
 
 from napari_unetseg.config import RATER_DISAGREEMENT, TOTAL_UNCERTAINTY
 from napari_unetseg.data.predictions import BlockPrediction
@@ -27,6 +28,11 @@ from napari_unetseg.models.summary import SLAB_VOXELS, Outputs, blank
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# log(1 + x) for x from 0 to 1, to 1e-7: Chebyshev interpolation, powers rising.
+_LOG_1P = (
+    Chebyshev.interpolate(np.log1p, 8, domain=[0, 1]).convert(kind=Polynomial).coef
+)
 
 
 class OpenVinoSummary:
@@ -161,11 +167,16 @@ class _Graph:
     def add_exp(self, first: Any, second: Any) -> Any:
         """Return log(exp(first) + exp(second)).
 
-        OpenVINO computes a logarithm number by number, but softplus, log(1 + exp), for
-        many at once: all logarithms are made of it.
+        OpenVINO computes logarithms number by number, and softplus in a loop of its
+        own. A polynomial stays in the registers with what is before and after it.
         """
-        more = self.op.softplus(self.op.subtract(second, first))
-        return self.op.add(first, more)
+        op = self.op
+        difference = op.subtract(second, first)
+        power = op.exp(op.negative(op.abs(difference)))
+        more = self.number(_LOG_1P[-1])
+        for coefficient in _LOG_1P[-2::-1]:
+            more = op.add(op.multiply(more, power), self.number(coefficient))
+        return op.add(op.maximum(first, second), more)
 
     def log_softmax(self, logits: list[Any]) -> list[Any]:
         """Return the logarithms of the probabilities."""
