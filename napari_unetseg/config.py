@@ -23,6 +23,7 @@ Workers = Annotated[int, Field(ge=0, le=1024)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Backend = Literal["auto", "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16"]
 Preset = Literal["S", "M", "L"]
+RaterKind = Literal["named", "anonymous", "latent"]
 ExportFormat = Literal["ome-zarr", "in-place", "tiff", "nifti", "csv"]
 
 
@@ -140,6 +141,16 @@ class TrainConfig(Config):
         None, description="Version to start from; a new network if empty."
     )
     preset: Preset = Field("M", description="Size of a new network.")
+    rater_kind: RaterKind = Field(
+        "named",
+        description="What a new network learns of several raters: the style of each by "
+        "name, as many styles without names, or a hidden style that is drawn.",
+    )
+    styles: Annotated[int, Field(ge=0, le=16)] = Field(
+        0,
+        description="Styles without names, or draws that predictions show; 0 takes as "
+        "many as there are raters, or eight draws.",
+    )
     steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
         400, description="Training steps at most."
     )
@@ -158,6 +169,11 @@ class TrainConfig(Config):
     device: Device = Field("auto", description="Where the network learns.")
     threads: Annotated[int, Field(ge=0)] = Field(
         0, description="Processor threads; 0 takes all cores but one, at least two."
+    )
+    mirror: bool = Field(
+        True,
+        description="Mirror and turn patches at random. Not if what is learned has a "
+        "direction, as the style of a rater who draws a section too late.",
     )
     seed: int = Field(0, description="Seed of all random choices.")
     annotators: tuple[str, ...] = Field(

@@ -179,7 +179,12 @@ def fingerprint_of(
         "block": list(grid.block),
         "halo": list(grid.halo),
     }
-    return made_of | ({"skip_flat": True} if job.config.skip_flat else {})
+    # Only what is not as usual: older runs, which did not know it, can be resumed.
+    if job.config.skip_flat:
+        made_of["skip_flat"] = True
+    if card.temperature != 1.0:
+        made_of["temperature"] = card.temperature
+    return made_of
 
 
 def open_store(job: PredictJob, volume: Volume, plan: Plan) -> PredictionStore:

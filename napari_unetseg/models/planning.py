@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from napari_unetseg.config import Preset
+from napari_unetseg.config import Preset, RaterKind
 from napari_unetseg.geometry import Zyx, zyx
 from napari_unetseg.models.spec import NetworkSpec
 
@@ -48,6 +48,7 @@ def plan_network(
     in_channels: int = 1,
     n_classes: int = 1,
     n_raters: int = 0,
+    rater_kind: RaterKind = "named",
     preset: Preset = "M",
     block: Block = "plain",
     trunk: Trunk = "half",
@@ -64,6 +65,8 @@ def plan_network(
         Shape of the volume (z, y, x): a thin axis is pooled less often.
     in_channels, n_classes, n_raters
         Channels of the image, foreground classes, and rater heads.
+    rater_kind
+        What the rater heads are.
     preset
         Size of the network.
     deep_supervision
@@ -84,6 +87,10 @@ def plan_network(
             "in_channels": in_channels,
             "n_classes": n_classes,
             "n_raters": n_raters,
+            "rater_kind": rater_kind,
+            # As good as FiLM on two scales (benchmark raters), and a few per cent of a
+            # pass where that takes a fifth.
+            "head": "latent" if rater_kind == "latent" else "linear",
             "widths": widths[: len(strides)],
             "strides": strides,
             "kernels": kernels,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,15 @@ def measure_halo(
         network.train(was_training)
 
 
+def calibrated(network: UNet, temperature: float) -> UNet:
+    """Return the network as it predicts: with its logits divided by a temperature."""
+    if temperature == 1.0:
+        return network
+    copied = copy.deepcopy(network)
+    copied.heads.divide_logits(temperature)
+    return copied
+
+
 def receptive_radius(spec: NetworkSpec) -> Zyx:
     """Return, in whole strides, how far a voxel's logits can depend on others."""
     radius = []
@@ -96,6 +106,8 @@ def register_version(
     patch: Zyx | None = None,
     training: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
+    temperature: float = 1.0,
+    calibration: dict[str, Any] | None = None,
     sample: np.ndarray | None = None,
     half: bool = False,
 ) -> ModelCard:
@@ -109,7 +121,8 @@ def register_version(
         What its logits mean.
     version
         Name of the version; the next number if missing.
-    name, description, parent, normalisation, voxel_size, patch, training, metrics
+    name, description, parent, normalisation, voxel_size, patch, training, metrics, \
+    temperature, calibration
         Fields of the card.
     sample
         Normalised voxels czyx for measuring the halo.
@@ -127,9 +140,13 @@ def register_version(
         normalisation=normalisation,
         voxel_size=voxel_size,
         patch=patch,
-        halo=measure_halo(network, network.spec, sample=sample),
+        halo=measure_halo(
+            calibrated(network, temperature), network.spec, sample=sample
+        ),
         training=training or {},
         metrics=metrics or {},
+        temperature=temperature,
+        calibration=calibration or {},
     )
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"

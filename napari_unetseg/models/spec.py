@@ -20,7 +20,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from napari_unetseg.config import Config
+from napari_unetseg.config import Config, RaterKind
 from napari_unetseg.geometry import Zyx, zyx
 
 Width = Annotated[int, Field(ge=1, le=4096)]
@@ -41,6 +41,17 @@ class NetworkSpec(Config):
     )
     n_raters: Annotated[int, Field(ge=0, le=64)] = Field(
         0, description="Rater heads; 0 and 1 mean that there is only the consensus."
+    )
+    rater_kind: RaterKind = Field(
+        "named",
+        description="What the heads are: people, styles that nobody named, or draws of "
+        "a hidden style.",
+    )
+    latent_width: Annotated[int, Field(ge=1, le=16)] = Field(
+        4, description="Numbers that make a hidden style (latent only)."
+    )
+    latent_seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="Seed of the styles that predictions show (latent only)."
     )
     widths: tuple[Width, ...] = Field(description="Channels per level.")
     strides: tuple[Zyx, ...] = Field(
@@ -85,6 +96,8 @@ class NetworkSpec(Config):
             raise ValueError("strides are 1 or 2 along each axis")
         if any(k not in (1, 3) for k in (*sum(self.kernels, ()), *self.head_kernel)):
             raise ValueError("kernels are 1 or 3 along each axis")
+        if (self.rater_kind == "latent") != (self.head == "latent"):
+            raise ValueError("hidden styles and the latent head go together")
         if self.stem != "patch" and self.strides[0] != (1, 1, 1):
             raise ValueError("only the patch stem has a stride of its own")
         return self

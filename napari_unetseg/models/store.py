@@ -66,11 +66,18 @@ class ModelCard(Config):
     )
     patch: Zyx | None = Field(None, description="Patch that it learned from, zyx.")
     halo: Zyx = Field((0, 0, 0), description="Measured halo, zyx.")
+    temperature: Annotated[float, Field(gt=0, le=100)] = Field(
+        1.0, description="Divides all logits; fitted on held-out labels."
+    )
     training: dict[str, Any] = Field(
         default_factory=dict, description="Strokes, steps, seconds, seed, choices."
     )
     metrics: dict[str, Any] = Field(
         default_factory=dict, description="What was measured on held-out labels."
+    )
+    calibration: dict[str, Any] = Field(
+        default_factory=dict,
+        description="How far to believe it, on labels that it never learned.",
     )
     weights_sha256: str = Field("", description="Hash of the weights file.")
 

@@ -97,25 +97,6 @@ def entropy_of(probability: Tensor) -> Tensor:
     return terms.sum(dim=1).mul_(-1 / math.log(n_classes))
 
 
-def label_disagreement(labels: Tensor, n_classes: int) -> Tensor:
-    """Return the chance that two of the raters label a voxel differently.
-
-    Parameters
-    ----------
-    labels
-        Integer labels (rater, z, y, x) of at least two raters.
-    n_classes
-        Labels are below this number.
-    """
-    n_raters = labels.shape[0]
-    if n_raters < 2:
-        raise ValueError("Disagreement needs at least two raters.")
-    same = torch.zeros(labels.shape[1:], dtype=torch.float32, device=labels.device)
-    for value in range(n_classes):
-        same += (labels == value).float().mean(dim=0) ** 2
-    return (1 - same) * n_raters / (n_raters - 1)
-
-
 def quantised(values: Tensor) -> Tensor:
     """Return values between 0 and 1 as 0 to 255."""
     return (values * 255).round().clamp(0, 255).to(torch.uint8)

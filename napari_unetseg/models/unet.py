@@ -18,7 +18,7 @@ from napari_unetseg.models.blocks import (
     lookup,
     out_channels,
 )
-from napari_unetseg.models.heads import HEADS
+from napari_unetseg.models.heads import Heads
 from napari_unetseg.models.spec import NetworkSpec
 
 
@@ -80,12 +80,11 @@ class UNet(nn.Module):
             strides.insert(0, spec.strides[0])
         # A network of one level has no second scale; its only one is read twice.
         coarse = min(1, len(widths) - 1)
-        self.heads = lookup(HEADS, "head", spec.head)(
+        self.heads = Heads(
             widths[0],
             widths[coarse],
             strides[0] if coarse else (1, 1, 1),
-            n_out=spec.n_channels_out,
-            n_raters=spec.n_raters,
+            spec,
             aux=widths[1:-1] if spec.deep_supervision else [],
         )
 
@@ -104,6 +103,19 @@ class UNet(nn.Module):
         ValueError
             If the image has other channels, or is no multiple of the stride.
         """
+        fine, coarse, scales = self._decoded(image)
+        return Output(*self.heads(fine, coarse, scales if deep else []))
+
+    def stacked(self, image: Tensor) -> Tensor:
+        """Return all logits of predictions as channels (batch, any, z, y, x).
+
+        The consensus comes first, then one rater after the other.
+        """
+        fine, coarse, _ = self._decoded(image)
+        return self.heads.stacked(fine, coarse)
+
+    def _decoded(self, image: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return the features of the last two scales, and of those before them."""
         self._check(tuple(image.shape))
         detail = None if self.detail is None else self.detail(image)
         x = self.stem(image if detail is None else detail)
@@ -119,9 +131,7 @@ class UNet(nn.Module):
             scales.insert(0, x)
         if self.thin is not None:
             scales.insert(0, self.thin(x, detail))
-        aux = scales[1:-1] if deep else []
-        coarse = scales[min(1, len(scales) - 1)]
-        return Output(*self.heads(scales[0], coarse, aux))
+        return scales[0], scales[min(1, len(scales) - 1)], scales[1:-1]
 
     def _check(self, shape: tuple[int, ...]) -> None:
         spec = self.spec

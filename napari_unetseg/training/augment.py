@@ -18,7 +18,11 @@ BEND_CELLS = 5
 
 
 def augment(
-    image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    image: np.ndarray,
+    labels: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    mirror: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a mirrored, turned, bent and differently lit patch.
 
@@ -28,7 +32,19 @@ def augment(
         Normalised float32 czyx.
     labels
         Class ids per rater, uint8 rzyx; they are moved with the image.
+    mirror
+        Whether to mirror, and to turn by right angles.
     """
+    if mirror:
+        image, labels = _mirrored(image, labels, rng)
+    if rng.random() < BENDS:
+        image, labels = bend(image, labels, rng)
+    return _relit(np.ascontiguousarray(image), rng), np.ascontiguousarray(labels)
+
+
+def _mirrored(
+    image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     for axis in (-3, -2, -1):
         if rng.random() < 0.5:
             image, labels = np.flip(image, axis), np.flip(labels, axis)
@@ -36,9 +52,7 @@ def augment(
         turns = int(rng.integers(4))
         image = np.rot90(image, turns, (-2, -1))
         labels = np.rot90(labels, turns, (-2, -1))
-    if rng.random() < BENDS:
-        image, labels = bend(image, labels, rng)
-    return _relit(np.ascontiguousarray(image), rng), np.ascontiguousarray(labels)
+    return image, labels
 
 
 def bend(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,15 @@ class Patches:
         labels of their own is None.
     patch
         zyx.
+    learned
+        Boxes that the parent or its ancestors learned from; others are held out first.
+    mirror
+        Whether patches are mirrored and turned at random.
+
+    Attributes
+    ----------
+    held_out, learned, learned_before
+        Boxes that are measured, those that are learned from, and those of ancestors.
     """
 
     def __init__(
@@ -70,6 +79,8 @@ class Patches:
         raters: tuple[str, ...],
         patch: Zyx,
         seed: int,
+        learned: tuple[Box, ...] = (),
+        mirror: bool = True,
     ) -> None:
         self._volume, self._normalisation = volume, normalisation
         self._labels = labels.labels
@@ -77,7 +88,9 @@ class Patches:
         self.patch = patch
         self._rng = np.random.default_rng(seed)
         found = self._index(dict.fromkeys(region.box for region in labels.regions))
-        self.held_out = held_out_boxes(found, self._rng)
+        self.learned_before, self._mirror = learned, mirror
+        self.held_out = held_out_boxes(found, self._rng, learned)
+        self.learned = tuple(box for box in found if box not in self.held_out)
         self._centres = self._kept(found)
 
     def draw(self, size: int) -> Batch:
@@ -91,16 +104,26 @@ class Patches:
         """Which raters have no labels of their own."""
         return tuple(labels is None for labels in self._raters)
 
-    def held_out_patches(self) -> list[Batch]:
-        """Return patches, as they are, in which only held-out labels count."""
+    def held_out_patches(self, *, only_unseen: bool = False) -> list[Batch]:
+        """Return patches, as they are, in which only held-out labels count.
+
+        Parameters
+        ----------
+        only_unseen
+            Leave out what an ancestor may have learned from.
+        """
         patches = []
         for held in self.held_out:
-            at = np.argwhere(self._labels.read(held) != UNSET) + held.start
-            box = Box.around(at[len(at) // 2], self.patch)
-            labels = np.full(self.patch, UNSET, np.uint8)
-            part = held.intersection(box)
-            labels[part.relative_to(box).slices] = self._labels.read(part)
-            patches.append(_batch(self._image(box)[None], labels[None, None]))
+            if only_unseen and _any_overlaps(held, self.learned_before):
+                continue
+            box = Box.around(_middle(self._labels.read(held), held), self.patch)
+            part = held.intersection(box).clipped(self._volume.shape)
+            sources = (self._labels, *self._raters)
+            labels = np.full((len(sources), *self.patch), UNSET, np.uint8)
+            for values, source in zip(labels, sources, strict=True):
+                if source is not None:
+                    values[part.relative_to(box).slices] = source.read(part)
+            patches.append(_batch(self._image(box)[None], labels[None]))
         return patches
 
     def sample(self) -> np.ndarray:
@@ -123,7 +146,8 @@ class Patches:
         ]
         box = Box.around(middle, self.patch)
         labels = [self._read(who, box) for who in (self._labels, *self._raters)]
-        return augment(self._image(box), np.stack(labels), self._rng)
+        voxels = self._image(box)
+        return augment(voxels, np.stack(labels), self._rng, mirror=self._mirror)
 
     def _read(self, labels: Labels | None, box: Box) -> np.ndarray:
         values = np.full(self.patch, UNSET, np.uint8)
@@ -172,7 +196,9 @@ class Patches:
 
 
 def held_out_boxes(
-    found: Mapping[Box, Mapping[int, np.ndarray]], rng: np.random.Generator
+    found: Mapping[Box, Mapping[int, np.ndarray]],
+    rng: np.random.Generator,
+    learned: Sequence[Box] = (),
 ) -> tuple[Box, ...]:
     """Return boxes that are measured and not learned from; they overlap no other.
 
@@ -183,6 +209,8 @@ def held_out_boxes(
     ----------
     found
         Labelled voxels per box and class.
+    learned
+        Boxes that come last, as they were learned from before.
     """
     if len(found) < MIN_REGIONS_TO_SPLIT:
         return ()
@@ -194,7 +222,8 @@ def held_out_boxes(
     least = {class_id: LEFT_OF_CLASS * n for class_id, n in left.items()}
     boxes = list(found)
     held: list[Box] = []
-    for box in (boxes[i] for i in rng.permutation(len(boxes))):
+    shuffled = [boxes[i] for i in rng.permutation(len(boxes))]
+    for box in sorted(shuffled, key=lambda box: _any_overlaps(box, learned)):
         if len(held) == n_held:
             break
         costs = {class_id: len(at) for class_id, at in found[box].items()}
@@ -203,6 +232,18 @@ def held_out_boxes(
             held.append(box)
             left |= {c: left[c] - n for c, n in costs.items()}
     return tuple(held)
+
+
+def _middle(values: np.ndarray, box: Box) -> Zyx:
+    """Return the middle one of the voxels of objects, else of all that are labelled."""
+    known = values != UNSET
+    objects = known & (values > 0)
+    at = np.argwhere(objects if objects.any() else known)
+    return zyx(int(n) for n in at[len(at) // 2] + np.array(box.start))
+
+
+def _any_overlaps(box: Box, others: Iterable[Box]) -> bool:
+    return any(box.overlaps(other) for other in others)
 
 
 def _inside(middle: int, patch: int, size: int) -> int:

@@ -37,21 +37,27 @@ from napari_unetseg.models.backends.torch import (
     has_fast_bf16,
     use_threads,
 )
-from napari_unetseg.models.planning import plan_network, plan_patch
 from napari_unetseg.models.registration import register_version
 from napari_unetseg.models.spec import NetworkSpec
-from napari_unetseg.models.store import ModelCard, ModelStore, read_card, weights_path
+from napari_unetseg.models.store import ModelCard, ModelStore
 from napari_unetseg.models.unet import Output, UNet
-from napari_unetseg.models.weights import load_weights
-from napari_unetseg.training.dataset import Batch, Patches, patch_of, widened
+from napari_unetseg.training.ancestry import learned_boxes, learned_so_far
+from napari_unetseg.training.calibration import (
+    Answers,
+    calibration_report,
+    collected,
+    fit_temperature,
+)
+from napari_unetseg.training.dataset import Batch, Patches
 from napari_unetseg.training.losses import (
     IGNORE,
     Parent,
     consensus_target,
     deep_loss,
     masked_loss,
-    one_hot,
 )
+from napari_unetseg.training.rater_losses import rater_loss
+from napari_unetseg.training.starting_network import starting_network
 from napari_unetseg.training.training_set import TrainingSet
 
 NEW_RATE, FINE_RATE = 2e-3, 5e-4
@@ -111,32 +117,40 @@ def train(
     torch.manual_seed(job.config.seed)
     use_threads(job.config.threads)
     volume = Volume.open(job.volume_uri, time_point=job.time_point, scale=job.scale)
-    network, raters, patch = _network(job, volume)
+    network, heads, patch = starting_network(job, volume)
     patches = Patches(
         volume,
         job.normalisation,
         job.training_set,
-        raters=raters,
+        raters=heads
+        if network.spec.rater_kind == "named"
+        else job.training_set.raters_among(job.raters),
         patch=patch,
         seed=job.config.seed,
+        learned=learned_boxes(job.parent_dir, job.volume_uri),
+        mirror=job.config.mirror,
     )
     on_event(RunStarted("train", job.config.steps, subject=job.version))
     loop = _Loop(network, patches, job, on_event, is_cancelled)
     loop.run()
+    answers = loop.answers()
+    temperature = fit_temperature(answers)
     return register_version(
         ModelStore(job.models_dir),
         loop.mean,
         version=job.version,
         classes=job.classes[: network.spec.n_classes],
-        raters=raters,
+        raters=heads,
         name=job.name,
         description=job.description,
         parent=None if job.parent_dir is None else job.parent_dir.name,
         normalisation=job.normalisation,
         voxel_size=volume.voxel_size,
         patch=patch,
-        training=_provenance(job, loop),
+        training=_provenance(job, loop) | learned_so_far(job, patches),
         metrics={"dice": dict(loop.dice), "loss": loop.loss},
+        temperature=temperature,
+        calibration=calibration_report(answers, temperature),
         sample=patches.sample(),
         half=job.half,
     )
@@ -238,12 +252,14 @@ class _Loop:
         target = consensus_target(everybody, said, n_classes)
         loss = masked_loss(output.consensus, target) + deep_loss(output.aux, target)
         if output.raters is not None:
-            silent = self._patches.silent_raters
-            for number, logits in enumerate(output.raters.unbind(1)):
-                # Who never labelled here at least sees what the others corrected.
-                own = everybody if silent[number] else said[:, number]
-                part = masked_loss(logits, one_hot(own, n_classes))
-                loss = loss + part / len(silent)
+            loss = loss + rater_loss(
+                self._network.spec.rater_kind,
+                output.raters,
+                everybody=everybody,
+                said=said,
+                silent=self._patches.silent_raters,
+                target=target,
+            )
         if self._parent is None:
             return loss
         with self._autocast():
@@ -281,6 +297,18 @@ class _Loop:
             if labelled[info.id] >= LEAST_MEASURED
         }
 
+    @torch.inference_mode()
+    def answers(self) -> Answers:
+        """Return what the network says where no ancestor ever learned."""
+        n_classes = self._network.spec.n_channels_out
+        pairs = []
+        for batch in self._patches.held_out_patches(only_unseen=True):
+            with self._autocast():
+                logits = self.mean(batch.image.to(self._device)).consensus
+            target = consensus_target(batch.target, batch.raters, n_classes)
+            pairs.append((logits.cpu(), target))
+        return collected(pairs, n_classes)
+
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(
             self._device.type, torch.bfloat16, enabled=self._in_16_bits
@@ -300,46 +328,6 @@ def may_use_16_bits(spec: NetworkSpec, patch: Zyx, device: torch.device) -> bool
         if kernel[0] == 3:
             depths.append(patch[0] // spec.stride_at(level)[0])
     return 2 not in depths
-
-
-def _network(job: TrainJob, volume: Volume) -> tuple[UNet, tuple[str, ...], Zyx]:
-    """Return the network to train, the raters of its heads, and the patch."""
-    if job.parent_dir is None:
-        raters = job.training_set.raters_among(job.raters)
-        if len(raters) < 2:
-            raters = ()
-        spec = plan_network(
-            voxel_size=volume.voxel_size,
-            shape=volume.shape,
-            in_channels=volume.n_channels,
-            n_classes=len(job.classes),
-            n_raters=len(raters),
-            preset=job.config.preset,
-        )
-        planned = plan_patch(spec, volume.shape, job.config.preset)
-        patch = job.config.patch or widened(planned, spec.stride, volume.shape)
-        return UNet(spec), raters, patch_of(patch, spec.stride)
-    card = read_card(job.parent_dir)
-    _check_classes(job, card.spec)
-    network = UNet(card.spec)
-    load_weights(network, weights_path(job.parent_dir, card))
-    patch = job.config.patch or card.patch or plan_patch(card.spec, volume.shape)
-    return network, card.raters, patch_of(patch, card.spec.stride)
-
-
-def _check_classes(job: TrainJob, parent: NetworkSpec) -> None:
-    unknown = [
-        info.name
-        for info in job.classes[parent.n_classes :]
-        if job.training_set.n_voxels.get(info.name)
-    ]
-    if unknown:
-        raise TrainingError(
-            "Some labels have classes that the model does not know",
-            got=", ".join(unknown),
-            expected=", ".join(i.name for i in job.classes[: parent.n_classes]),
-            do="Train a new model from these labels.",
-        )
 
 
 def _provenance(job: TrainJob, loop: _Loop) -> dict[str, Any]:

@@ -137,7 +137,8 @@ class Parent:
             parent = self._network(image)
         free = target.sum(1) == 0
         loss = _divergence(child.consensus, parent.consensus, free)
-        if child.raters is not None:
+        # Draws of a hidden style are others at every step.
+        if child.raters is not None and self._network.spec.rater_kind != "latent":
             pairs = zip(child.raters.unbind(1), parent.raters.unbind(1), strict=True)
             parts = [_divergence(mine, yours, free) for mine, yours in pairs]
             loss = loss + torch.stack(parts).mean()

@@ -4,14 +4,13 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unetseg.models.uncertainty import (
     MemberSums,
     Uncertainty,
     entropy_of,
-    label_disagreement,
     quantised,
 )
 
@@ -23,6 +22,7 @@ def summed(members: torch.Tensor) -> Uncertainty:
     return sums.result()
 
 
+@settings(deadline=None)
 @given(
     members=st.integers(1, 4),
     raters=st.integers(1, 4),
@@ -38,7 +38,7 @@ def test_the_parts_add_up_and_are_never_negative(
     probability = torch.softmax(logits * sharpness, dim=2)
     maps = summed(probability)
     torch.testing.assert_close(
-        maps.total, maps.rater + maps.model + maps.residual, atol=2e-6, rtol=0
+        maps.total, maps.rater + maps.model + maps.residual, atol=1e-6, rtol=0
     )
     for part in maps[:4]:
         assert part.min() >= 0
@@ -83,14 +83,6 @@ def test_entropy_is_one_where_all_classes_are_equal_and_zero_where_sure() -> Non
 def test_no_member_is_an_error() -> None:
     with pytest.raises(ValueError, match="No member"):
         MemberSums().result()
-
-
-def test_label_disagreement_is_the_share_of_pairs_that_differ() -> None:
-    labels = torch.tensor([[0, 0, 1], [0, 1, 2], [0, 1, 3]]).view(3, 1, 1, 3)
-    expected = torch.tensor([[[0.0, 2 / 3, 1.0]]])
-    torch.testing.assert_close(label_disagreement(labels, 4), expected)
-    with pytest.raises(ValueError, match="at least two"):
-        label_disagreement(labels[:1], 4)
 
 
 def test_quantised_rounds_to_the_nearest_step() -> None:

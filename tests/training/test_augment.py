@@ -56,3 +56,16 @@ def test_flat_images_can_be_augmented() -> None:
         )
         assert image.shape == (2, 1, 16, 24)
         assert labels.shape == (1, 1, 16, 24)
+
+
+def test_what_has_a_direction_keeps_it() -> None:
+    labels = half_disc()
+    image = np.where(labels == 1, 2.0, -2.0).astype(np.float32)
+    shares = {True: set[bool](), False: set[bool]()}
+    for mirror, seen in shares.items():
+        rng = np.random.default_rng(0)
+        for _ in range(12):
+            _, moved = augment(image, labels, rng, mirror=mirror)
+            disc = moved[0, 0] == 1
+            seen.add(bool(disc[:, 44:].sum() > disc[:, :20].sum()))
+    assert shares == {True: {True, False}, False: {True}}

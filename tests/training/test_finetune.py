@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from napari_unetseg.config import (
+    MODEL_DISAGREEMENT,
+    RATER_DISAGREEMENT,
+    TOTAL_UNCERTAINTY,
+    PredictConfig,
+)
 from napari_unetseg.data.classes import ClassInfo, default_classes
 from napari_unetseg.errors import Cancelled, TrainingError
 from napari_unetseg.events import Event, RunStarted, StepDone
-from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.geometry import Block, Box, Zyx
+from napari_unetseg.models.network_predictor import NetworkPredictor
 from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.store import ModelStore, weights_path
 from napari_unetseg.models.unet import UNet
@@ -191,3 +198,114 @@ def test_a_lost_loss_is_told(
     with pytest.raises(TrainingError, match="learning rate"):
         train(job)
     assert not ModelStore(job.models_dir).versions()
+
+
+KINDS = ["named", "anonymous", "latent"]
+
+
+@pytest.fixture
+def three(truth: np.ndarray, classes: Classes) -> TrainingSet:
+    less = np.where(truth == 1, truth, 0)
+    drawn = {"Ana": truth, "Bo": less, "Cy": np.zeros_like(truth)}
+    return from_label_arrays(drawn, classes)
+
+
+def predictor_of(job: TrainJob, backend: Any = "torch-fp32") -> NetworkPredictor:
+    folder = ModelStore(job.models_dir).dir(job.version)
+    config = PredictConfig(threads=1, device="cpu", backend=backend)
+    return NetworkPredictor.load(folder, config=config)
+
+
+def block_of(shape: Zyx) -> Block:
+    return Block(0, Box.whole(shape), Box.whole(shape))
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("named", ("Ana", "Bo", "Cy")),
+        ("anonymous", ("style 1", "style 2", "style 3")),
+        ("latent", tuple(f"draw {n}" for n in range(1, 9))),
+    ],
+)
+def test_every_kind_of_raters_is_learned_predicted_and_learned_on(
+    make_job: MakeJob, three: TrainingSet, kind: Any, names: tuple[str, ...]
+) -> None:
+    raters = ("Ana", "Bo", "Cy")
+    first = make_job(three, raters=raters, config={"rater_kind": kind})
+    card = train(first)
+    assert card.raters == names
+    assert card.spec.rater_kind == kind
+    shape = (8, 16, 16)
+    voxels = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    found = predictor_of(first).predict(voxels, block_of(shape))
+    assert found.rater_labels is not None
+    assert found.rater_labels.shape == (len(names), *shape)
+    assert RATER_DISAGREEMENT in found.maps
+    parent = ModelStore(first.models_dir).dir("v1")
+    child = make_job(three, raters=raters, version="v2", parent_dir=parent)
+    assert train(child).raters == names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_one_rater_nothing_is_said_about_raters(
+    make_job: MakeJob, labels: TrainingSet, kind: Any
+) -> None:
+    job = make_job(labels, raters=("Ana", "Bo"), config={"rater_kind": kind})
+    card = train(job)
+    assert card.raters == ()
+    assert not card.spec.has_raters
+    folder = ModelStore(job.models_dir).dir("v1")
+    config = PredictConfig(threads=1, device="cpu", backend="torch-fp32", flips=2)
+    predictor = NetworkPredictor.load(folder, config=config)
+    assert predictor.map_names == (MODEL_DISAGREEMENT, TOTAL_UNCERTAINTY)
+    shape = (8, 16, 16)
+    found = predictor.predict(np.zeros((1, *shape), np.float32), block_of(shape))
+    assert found.rater_labels is None
+    assert set(found.maps) == {MODEL_DISAGREEMENT, TOTAL_UNCERTAINTY}
+
+
+def test_the_temperature_is_fitted_where_nothing_was_learned(
+    make_job: MakeJob, labels: TrainingSet
+) -> None:
+    job = make_job(in_small_regions(labels), config={"patch": (16, 16, 16)})
+    card = train(job)
+    report = card.calibration
+    assert report["voxels"] > 1000
+    assert card.temperature == report["temperature"] != 1.0
+    assert report["ece"] <= report["ece_before"] + 0.01
+    boxes = card.training["learned_boxes"]
+    n_regions = len(in_small_regions(labels).regions)
+    assert 0 < len(boxes) < n_regions
+    assert ModelStore(job.models_dir).card("v1") == card
+
+
+def test_few_held_out_labels_leave_the_logits_as_they_are(
+    make_job: MakeJob, labels: TrainingSet
+) -> None:
+    card = train(make_job(labels))
+    assert card.temperature == 1.0
+    assert card.calibration == {}
+
+
+def test_a_child_is_not_measured_where_its_parent_learned(
+    make_job: MakeJob, labels: TrainingSet
+) -> None:
+    few = {"patch": (16, 16, 16)}
+    first = make_job(in_small_regions(labels), config=few)
+    train(first)
+    store = ModelStore(first.models_dir)
+    second = make_job(
+        in_small_regions(labels), version="v2", parent_dir=store.dir("v1"),
+        config=few | {"seed": 5},
+    )  # fmt: skip
+    card = train(second)
+    assert card.calibration["voxels"] > 0
+    learned = [store.card(v).training["learned_boxes"] for v in ("v1", "v2")]
+    assert sorted(learned[0]) == sorted(learned[1]), "what it left out comes first"
+    old = store.card("v1").replace(version="old", training={})
+    store.register(old, store.dir("v1") / "weights.safetensors")
+    unknown = replace(second, version="v3", parent_dir=store.dir("old"))
+    card = train(unknown)
+    assert card.calibration == {}, "the parent may have learned anywhere"
+    assert card.temperature == 1.0

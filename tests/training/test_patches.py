@@ -80,6 +80,16 @@ def test_held_out_labels_are_never_drawn(phantom_path: Path) -> None:
     assert all(set(p.target.unique().tolist()) == {1, IGNORE} for p in measured)
 
 
+def test_what_is_measured_lies_around_an_object(phantom_path: Path) -> None:
+    boxes = list(Box.whole(SHAPE).cells((16, 16, 48)))
+    values = np.zeros(SHAPE, np.uint8)
+    values[8, ::8, 44] = 1  # far from the middle of its box
+    patches = patches_of(phantom_path, sparse(values, boxes * 2))
+    patches.held_out = (boxes[0],)
+    (measured,) = patches.held_out_patches()
+    assert bool((measured.target == 1).any())
+
+
 def test_few_regions_are_all_learned_from(phantom_path: Path) -> None:
     boxes = list(Box.whole(SHAPE).cells((16, 48, 24)))
     assert not patches_of(

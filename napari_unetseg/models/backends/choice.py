@@ -40,7 +40,7 @@ from napari_unetseg.models.backends.torch import (
     has_fast_bf16,
     use_threads,
 )
-from napari_unetseg.models.registration import trial_image
+from napari_unetseg.models.registration import calibrated, trial_image
 from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.store import ModelCard, weights_path
 from napari_unetseg.models.unet import UNet
@@ -105,10 +105,14 @@ def choose_runner(
     """
     network = UNet(card.spec)
     load_weights(network, weights_path(model_dir, card))
+    network = calibrated(network, card.temperature)
     fold_batch_norm(network.eval())
     use_threads(config.threads)
     image = trial_image(card.spec, _shape(card.spec), sample)[:1]
-    runners = Runners(network, choose_device(config.device), image, card.weights_sha256)
+    identity = card.weights_sha256
+    if identity and card.temperature != 1.0:
+        identity += f"/{card.temperature}"
+    runners = Runners(network, choose_device(config.device), image, identity)
     if config.backend != "auto":
         return runners.make(config.backend), 0.0
     key = runners.key
@@ -139,8 +143,9 @@ class Runners:
     image
         Voxels (1, channel, z, y, x) like those that will be predicted, for networks
         that have to be adapted to what runs them.
-    weights_sha256
-        By which converted networks are kept; they are not if empty.
+    identity
+        Of weights and temperature, by which converted networks are kept; they are not
+        if it is empty.
 
     Attributes
     ----------
@@ -149,11 +154,11 @@ class Runners:
     """
 
     def __init__(
-        self, network: UNet, device: str, image: Tensor, weights_sha256: str = ""
+        self, network: UNet, device: str, image: Tensor, identity: str = ""
     ) -> None:
         self.spec = network.spec
         self._network, self._device = network, torch.device(device)
-        self._image, self._sha = image, weights_sha256
+        self._image, self._identity = image, identity
         self._makers: dict[Backend, Callable[[], Runner]] = {
             EXACT: lambda: TorchRunner(deepcopy(network), device=device)
         }
@@ -175,7 +180,7 @@ class Runners:
     def key(self) -> str:
         """What tells this model on this machine from all others."""
         size = "x".join(map(str, self._image.shape))
-        return "|".join((self._sha, *self.available, _machine(self._device), size))
+        return "|".join((self._identity, *self.available, _machine(self._device), size))
 
     def make(self, name: Backend) -> Runner:
         """Return a runner.
@@ -200,11 +205,11 @@ class Runners:
 
     def _openvino(self, precision: str) -> Runner:
         kept, network = None, lambda: self._network
-        parts = [self._sha, openvino.version()]
+        parts = [self._identity, openvino.version()]
         if precision == "bf16":
             network = lambda: self._compensated  # noqa: E731
             parts.append(sha256(self._image.numpy().tobytes()).hexdigest())
-        if self._sha:
+        if self._identity:
             name = sha256(" ".join(parts).encode()).hexdigest()
             kept = cache_folder() / "openvino" / f"{name[:32]}.xml"
         model = openvino.converted(network, self.spec, kept)

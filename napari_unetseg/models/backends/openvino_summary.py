@@ -19,6 +19,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.polynomial import Chebyshev, Polynomial
 
 from napari_unetseg.config import RATER_DISAGREEMENT, TOTAL_UNCERTAINTY
 from napari_unetseg.data.predictions import BlockPrediction
@@ -28,7 +29,10 @@ from napari_unetseg.models.summary import SLAB_VOXELS, Outputs, blank
 if TYPE_CHECKING:
     from torch import Tensor
 
-_TINY = 1e-30
+# log(1 + x) for x from 0 to 1, to 1e-7: Chebyshev interpolation, powers rising.
+_LOG_1P = (
+    Chebyshev.interpolate(np.log1p, 8, domain=[0, 1]).convert(kind=Polynomial).coef
+)
 
 
 class OpenVinoSummary:
@@ -118,13 +122,16 @@ def summary_model(openvino: Any, outputs: Outputs) -> Any:
     logits = op.parameter([n_heads * n_classes, SLAB_VOXELS], np.float32)
     channels = op.split(logits, np.int64(0), n_heads * n_classes).outputs()
     heads = [
-        graph.softmax(channels[i * n_classes : (i + 1) * n_classes])
+        graph.log_softmax(channels[i * n_classes : (i + 1) * n_classes])
         for i in range(n_heads)
     ]
-    consensus = heads[0][0]
-    raters, entropies = zip(*(heads[1:] or heads), strict=True)
-    mean = [graph.mean(classes) for classes in zip(*raters, strict=True)]
-    total = graph.entropy(mean)
+    consensus = graph.exp(heads[0])
+    raters = heads[1:] or heads
+    by_rater = [consensus] if len(heads) == 1 else [graph.exp(head) for head in raters]
+    entropies = [graph.entropy(*pair) for pair in zip(by_rater, raters, strict=True)]
+    mean = [graph.mean(classes) for classes in zip(*by_rater, strict=True)]
+    log_mean = [graph.log_mean(classes) for classes in zip(*raters, strict=True)]
+    total = graph.entropy(mean, log_mean)
     maps = {TOTAL_UNCERTAINTY: total}
     if outputs.n_raters:
         maps[RATER_DISAGREEMENT] = op.subtract(total, graph.mean(entropies))
@@ -134,10 +141,8 @@ def summary_model(openvino: Any, outputs: Outputs) -> Any:
         *(graph.bytes_of(maps[name]) for name in outputs.map_names),
     ]
     if outputs.n_raters:
-        results.append(graph.joined([graph.label(rater) for rater in raters]))
-    # Not the largest: the larger one of NaN and a number may be the number.
-    some = op.add(consensus[0], mean[0])
-    results.append(op.reduce_sum(some, np.asarray([0, 1]), keep_dims=False))
+        results.append(graph.joined([graph.label(p) for p in by_rater]))
+    results.append(op.reduce_sum(logits, np.asarray([0, 1]), keep_dims=False))
     return openvino.Model([op.result(r) for r in results], [logits], "summary")
 
 
@@ -159,34 +164,41 @@ class _Graph:
             return listed[0]
         return self.op.multiply(self.sum(listed), self.number(1 / len(listed)))
 
-    def softmax(self, logits: list[Any]) -> tuple[list[Any], Any]:
-        """Return probabilities, and their entropy by a single logarithm.
+    def add_exp(self, first: Any, second: Any) -> Any:
+        """Return log(exp(first) + exp(second)).
 
-        With d a logit less the largest one, it is log(sum exp d) - sum p d.
+        OpenVINO computes logarithms number by number, and softplus in a loop of its
+        own. A polynomial stays in the registers with what is before and after it.
         """
         op = self.op
-        top = reduce(op.maximum, logits)
-        below = [op.subtract(logit, top) for logit in logits]
-        powers = [op.exp(d) for d in below]
-        whole = self.sum(powers)
-        scale = op.divide(self.number(1), whole)
-        probability = [op.multiply(power, scale) for power in powers]
-        mean = self.sum(
-            [op.multiply(p, d) for p, d in zip(probability, below, strict=True)]
-        )
-        bits = op.subtract(op.log(whole), mean)
-        scale = self.number(1 / math.log(len(logits)))
-        return probability, op.multiply(bits, scale)
+        difference = op.subtract(second, first)
+        power = op.exp(op.negative(op.abs(difference)))
+        more = self.number(_LOG_1P[-1])
+        for coefficient in _LOG_1P[-2::-1]:
+            more = op.add(op.multiply(more, power), self.number(coefficient))
+        return op.add(op.maximum(first, second), more)
 
-    def entropy(self, probability: list[Any]) -> Any:
+    def log_softmax(self, logits: list[Any]) -> list[Any]:
+        """Return the logarithms of the probabilities."""
+        whole = reduce(self.add_exp, logits)
+        return [self.op.subtract(logit, whole) for logit in logits]
+
+    def exp(self, logs: list[Any]) -> list[Any]:
+        return [self.op.exp(log) for log in logs]
+
+    def log_mean(self, logs: Any) -> Any:
+        """Return the logarithm of the mean of what these are the logarithms of."""
+        listed = list(logs)
+        if len(listed) == 1:
+            return listed[0]
+        total = reduce(self.add_exp, listed)
+        return self.op.subtract(total, self.number(math.log(len(listed))))
+
+    def entropy(self, probability: list[Any], logs: list[Any]) -> Any:
         """Return the entropy, divided by its largest possible value."""
-        op = self.op
-        terms = [
-            op.multiply(p, op.log(op.maximum(p, self.number(_TINY))))
-            for p in probability
-        ]
+        pairs = zip(probability, logs, strict=True)
         scale = self.number(-1 / math.log(len(probability)))
-        return op.multiply(self.sum(terms), scale)
+        return self.op.multiply(self.sum([self.op.multiply(*p) for p in pairs]), scale)
 
     def label(self, probability: list[Any]) -> Any:
         """Return the class of the largest probability, the first of equals."""

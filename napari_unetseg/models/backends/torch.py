@@ -82,11 +82,8 @@ class Stacked(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits, the consensus first, then one rater after the other."""
-        output = self.network(image)
-        if output.raters is None:
-            consensus: Tensor = output.consensus
-            return consensus
-        return torch.cat([output.consensus, output.raters.flatten(1, 2)], dim=1)
+        logits: Tensor = self.network.stacked(image)
+        return logits
 
 
 def has_fast_bf16(device: torch.device) -> bool:
