@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_unetseg.app.status import Notice
 from napari_unetseg.viewer.brush import Brush
 from napari_unetseg.viewer.click_tool import ClickTool
 from napari_unetseg.viewer.editable import EditableLabels
@@ -23,6 +24,7 @@ MODES = {"brush": "paint", "eraser": "erase", "fill": "fill", "polygon": "polygo
 TOOLS = (*MODES, CLICK, *OBJECT_TOOLS, NONE)
 _TOOL_OF_MODE = {mode: tool for tool, mode in MODES.items()}
 MAX_BRUSH = 200
+_NEEDS_A_NAME = "A new class needs a name: write it below the classes, then Add."
 _HINTS = {"polygon": "Click point by point; double-click closes it, Esc begins anew."}
 
 
@@ -107,6 +109,17 @@ class EditTools:
         self._brush = replace(self._brush, **changes)
         self._give_brush()
         self.changed.emit()
+
+    def step_brush(self, by: int) -> None:
+        """Make the brush a notch larger or smaller: a voxel, or a tenth of a large one.
+
+        Parameters
+        ----------
+        by
+            1 or −1.
+        """
+        size = self._brush.size
+        self.set_brush(size=size + by * max(1, size // 10))
 
     def set_locked(self, class_id: int, is_locked: bool) -> None:
         """Say whether a class may be painted over."""
@@ -199,6 +212,8 @@ class EditTools:
         label = int(self._layer.selected_label)
         if label != self._session.current_class:
             self._session.set_class(label)
+            if label != self._session.current_class:
+                self._session.notice.emit(Notice("info", _NEEDS_A_NAME))
             self._on_class(self._session.current_class)
 
     def _on_project(self, project: object) -> None:

@@ -176,14 +176,14 @@ class KeyActions:
         if self._click_tool.has_preview:
             self._click_tool.smaller()
         else:
-            self._edits.set_brush(size=self._edits.brush.size - 1)
+            self._edits.step_brush(-1)
 
     def larger(self) -> None:
         """Grow the previewed object, else the brush."""
         if self._click_tool.has_preview:
             self._click_tool.larger()
         else:
-            self._edits.set_brush(size=self._edits.brush.size + 1)
+            self._edits.step_brush(1)
 
     def choose_class(self, number: str) -> bool:
         """Choose a class by its number, if there is one."""

@@ -284,3 +284,22 @@ def test_classes_of_another_project_are_not_locked(
     session.open_project(folder)
     assert edits.brush.locked == frozenset()
     assert edits.brush.size == 10
+
+
+@pytest.mark.parametrize(("size", "larger"), [(1, 2), (9, 10), (20, 22), (64, 70)])
+def test_a_notch_is_a_voxel_or_a_tenth_of_a_large_brush(
+    edits: EditTools, size: int, larger: int
+) -> None:
+    edits.set_brush(size=size)
+    edits.step_brush(1)
+    assert edits.brush.size == larger
+
+
+def test_a_class_that_is_not_there_needs_a_name(
+    session: Session, layers: SessionLayers, edits: EditTools
+) -> None:
+    heard = []
+    session.notice.connect(heard.append)
+    layers.editable.selected_label = len(session.project.classes) + 1
+    assert session.current_class == layers.editable.selected_label == 1
+    assert "needs a name" in heard[-1].text
