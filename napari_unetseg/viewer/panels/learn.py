@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
 
 from napari_unetseg.config import TrainConfig
 from napari_unetseg.models.store import ModelCard
+from napari_unetseg.viewer.calibration_plot import CalibrationPlot
 from napari_unetseg.viewer.card import Fold, section
 from napari_unetseg.viewer.config_form import ConfigForm
 from napari_unetseg.viewer.controls import (
@@ -116,6 +117,7 @@ class LearnPanel(Panel):
     def set_palette(self, palette: Palette) -> None:
         """Take other colours for the curves."""
         self.plot.set_palette(palette)
+        self.versions.belief.set_palette(palette)
         self.mark()
 
     def _show_buttons(self, has_model: bool, is_training: bool) -> None:
@@ -170,7 +172,13 @@ class VersionList(QWidget):
         layout.setSpacing(4)
         layout.addWidget(section("VERSIONS"))
         layout.addWidget(self.tree)
-        layout.addLayout(row(self.button, None))
+        self.belief = CalibrationPlot()
+        self.belief_fold = Fold(
+            self.belief, "How far this version can be believed.", "reliability"
+        )
+        self.belief_fold.toggled.connect(lambda _is_open: self._show_belief())
+        layout.addLayout(row(self.button, None, self.belief_fold.button))
+        layout.addWidget(self.belief_fold)
 
     @property
     def selected(self) -> str:
@@ -199,7 +207,15 @@ class VersionList(QWidget):
             self.tree.setFixedHeight(rows * 24 + 8)
         self._show_button()
 
+    def _show_belief(self) -> None:
+        """Show the card of the selected version, else of the one in use."""
+        project = self._session.project
+        version = self.selected or (project.active_model if project else None)
+        if self.belief_fold.is_open and project is not None and version:
+            self.belief.show_card(project.models.card(version))
+
     def _show_button(self) -> None:
+        self._show_belief()
         project, version = self._session.project, self.selected
         active = None if project is None else project.active_model
         reason = "" if version else "Select a version first."
