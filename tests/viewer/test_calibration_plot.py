@@ -62,9 +62,8 @@ def test_the_figures_are_one_line(card: ModelCard) -> None:
 
 
 def test_the_version_in_use_is_looked_at(
-    dock: MainWidget, project_with_model: Path
+    project_with_model: Path, dock: MainWidget
 ) -> None:
-    dock.session.open_project(project_with_model)
     project = dock.session.project
     versions = dock.panels["learn"].versions
     dock.panels["learn"].set_open(True)
