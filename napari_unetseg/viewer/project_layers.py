@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.layers import Image
 from napari.layers._multiscale_data import MultiScaleData
+from napari.utils.colormaps import Colormap, ensure_colormap
 
 from napari_unetseg.config import (
     MODEL_DISAGREEMENT,
@@ -48,6 +50,7 @@ MAP_LAYERS = {
     MODEL_DISAGREEMENT: ("model disagreement", "viridis"),
     TOTAL_UNCERTAINTY: ("total uncertainty", "cividis"),
 }
+_SOLID_FROM = 0.3
 ORDER = (
     IMAGE,
     PREDICTION,
@@ -159,7 +162,7 @@ class ProjectLayers:
         return Image(
             levels,
             name=name,
-            colormap=colormap,
+            colormap=_see_through(colormap),
             contrast_limits=(0, 255),
             opacity=0.7,
             visible=False,
@@ -197,6 +200,20 @@ class ProjectLayers:
         if self._overview is not None:
             self._overview.close()
         self.cache.clear()
+
+
+def _see_through(name: str) -> Colormap:
+    """Return a colormap that is clear at 0: where nothing is doubted one looks through.
+
+    Parameters
+    ----------
+    name
+        One of napari's.
+    """
+    values = np.linspace(0, 1, 256)
+    colors = ensure_colormap(name).map(values)
+    colors[:, 3] = np.clip(values / _SOLID_FROM, 0, 1)
+    return Colormap(colors=colors, name=f"{name}, clear at 0")
 
 
 def rank(name: str) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from napari_unetseg.app.project import Project
@@ -64,6 +65,7 @@ def test_a_folder_of_something_else_is_left_alone(
 
 
 def test_a_file_that_is_no_zarr_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "s.tif").write_bytes(b"II*\x00")
+    voxels = np.zeros((5, 9, 9), "uint8")
+    tifffile.imwrite(tmp_path / "s.tif", voxels, photometric="minisblack")
     with pytest.raises(UnsupportedFormatError, match="is no zarr volume"):
         prepare(tmp_path / "s.tif", tmp_path / "out")

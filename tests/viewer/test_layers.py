@@ -192,7 +192,10 @@ def test_disagreement_map_is_one_key_away(
     qtbot.waitUntil(lambda: "rater disagreement" in names(viewer))
     layers.toggle_map()
     assert viewer.layers["rater disagreement"].visible
-    assert viewer.layers["rater disagreement"].colormap.name == "magma"
+    colormap = viewer.layers["rater disagreement"].colormap
+    assert colormap.name == "magma, clear at 0"
+    clear, solid = colormap.map(np.array([0.0, 1.0]))[:, 3]
+    assert (clear, solid) == (0.0, 1.0)
     layers.toggle_map()
     assert not viewer.layers["rater disagreement"].visible
 
