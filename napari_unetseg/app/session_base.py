@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,7 +25,7 @@ from napari_unetseg.errors import (
 from napari_unetseg.events import BlocksPlanned, BlockState, RunFinished, StepDone
 
 
-class SessionBase:
+class SessionBase(ABC):
     """Signals and state of the session.
 
     No verb raises for a fault of the input: it becomes a :attr:`notice`.
@@ -98,11 +99,11 @@ class SessionBase:
             raise UnetsegError("No project is open", do="Open a volume first.")
         return self.project
 
+    @abstractmethod
     def _start_if_possible(
         self, verb: str, config: Config, *, reason: str | None = None
     ) -> bool:
         """Start long work, which the session itself can; say whether it began."""
-        raise NotImplementedError
 
     def _refused(self, verb: str) -> bool:
         """Whether a verb cannot be used now; the person is told why."""

@@ -75,28 +75,36 @@ def write_consensus(
     source = ConsensusLabels(
         ratings, _rule(config, counts), unlabelled=UNSET if is_kept else 0
     )
-    export = ExportConfig(
-        format="ome-zarr", target=config.out, name="consensus",
-        overwrite=config.overwrite,
-    )  # fmt: skip
+    export = ExportConfig(format="ome-zarr", target=config.out, name="consensus",
+                          overwrite=config.overwrite)  # fmt: skip
     exported = export_labels(source, volume=volume, classes=classes, config=export,
                              on_event=on_event, is_cancelled=is_cancelled)  # fmt: skip
     if config.probability is not None:
         _write_chances(source, volume, classes, config.probability, on_event,
                        is_cancelled)  # fmt: skip
-    names = {info.id: info.name for info in classes}
     table = {
         "method": config.method,
         "ties": config.ties if config.method == "majority" else None,
         "margin": str(margin),
-        "near": counts.near.n_voxels,
-        "raters": rater_table(counts.near, lambda c: names.get(c, f"class {c}")),
+        **_quality(counts, classes),
         "voxels_per_class": exported["voxels_per_class"],
     }
-    path = Path(exported["target"]).with_suffix(".json")
+    path = _written(table, beside=Path(exported["target"]))
+    return {"target": exported["target"], "table": str(path), **table}
+
+
+def _written(table: dict[str, Any], *, beside: Path) -> Path:
+    path = beside.with_suffix(".json")
     with explained_writing("the table of raters", path):
         path.write_text(json.dumps(table, indent=2), "utf-8")
-    return {"target": exported["target"], "table": str(path), **table}
+    return path
+
+
+def _quality(counts: VoteCounts, classes: Sequence[ClassInfo]) -> dict[str, Any]:
+    """Return how good each rater is near the objects, and how many voxels these are."""
+    names = {info.id: info.name for info in classes}
+    rows = rater_table(counts.near, lambda c: names.get(c, f"class {c}"))
+    return {"near": counts.near.n_voxels, "raters": rows}
 
 
 def margin_of(config: VotesConfig) -> Margin:

@@ -175,16 +175,13 @@ def segment(
         Returns foreground probabilities × 255 of a box, uint8 czyx.
     read_image
         Returns the voxels of a box, zyx: for where the network knows nothing.
-    class_id
-        Class to look for in the prediction; the most probable at the first prompt if
-        None.
-    image_class
-        Class of what is found in the image alone.
+    class_id, image_class
+        Class to look for in the prediction, the most probable at the first prompt if
+        None; class of what is found in the image alone.
     thin
         Ids of classes whose objects do not end at necks: sheets and fibres.
     before
-        What was found with fewer prompts in the same volume: what it computed of the
-        image is used again.
+        What was found with fewer prompts: what it computed of the image is used again.
 
     Raises
     ------
@@ -197,7 +194,7 @@ def segment(
     start = _start(prompts, inside, limits, shape)
     around = _first_look(prompts, inside, limits, shape, config)
     evidence, features = _predicted(read_probability, start, class_id, config), None
-    if evidence is None:
+    if evidence is None:  # the image is all there is
         features = _image_features(read_image, shape, voxel_size, before)
         evidence = by_appearance(features, prompts, around, image_class)
     threshold = float(np.clip(0.5 * evidence.top, config.lowest, config.highest))

@@ -63,33 +63,27 @@ def plan_network(
         Voxel size (z, y, x); only the ratios matter.
     shape
         Shape of the volume (z, y, x): a thin axis is pooled less often.
-    in_channels, n_classes, n_raters
-        Channels of the image, foreground classes, and rater heads.
-    rater_kind
-        What the rater heads are.
-    preset
-        Size of the network.
-    deep_supervision
-        Whether coarser levels get logits of their own while training.
+    in_channels, n_classes, n_raters, rater_kind
+        Channels of the image, foreground classes, rater heads, and what these are.
+    preset, deep_supervision
+        Size of the network; whether coarser levels get logits of their own.
     block, trunk, norm
         What the benchmark ``architectures`` compares; the defaults are its answer.
     """
     size = SIZES[preset]
     widths = size.half if trunk == "half" else size.full
     grid = _Grid(voxel_size, shape)
-    head_kernel = grid.kernel()
+    head_kernel = grid.kernel()  # before the grid gets coarser
     strides, kernels = _levels(grid, len(widths), trunk)
     is_depthwise = block == "convnext"
-    has_patch_stem = strides[0] != (1, 1, 1)
-    stem = "patch" if has_patch_stem else "conv" if is_depthwise else "identity"
+    plain_stem = "conv" if is_depthwise else "identity"
     return NetworkSpec.model_validate(
         {
             "in_channels": in_channels,
             "n_classes": n_classes,
             "n_raters": n_raters,
             "rater_kind": rater_kind,
-            # As good as FiLM on two scales (benchmark raters), and a few per cent of a
-            # pass where that takes a fifth.
+            # A few per cent of a pass; FiLM on two scales takes a fifth.
             "head": "latent" if rater_kind == "latent" else "linear",
             "widths": widths[: len(strides)],
             "strides": strides,
@@ -98,7 +92,7 @@ def plan_network(
             "enc": block,
             "dec": block,
             "bottleneck": block,
-            "stem": stem,
+            "stem": "patch" if strides[0] != (1, 1, 1) else plain_stem,
             "down": "conv" if is_depthwise else "maxpool",
             "norm": norm,
             "head_kernel": head_kernel,

@@ -124,10 +124,8 @@ def register_version(
     name, description, parent, normalisation, voxel_size, patch, training, metrics, \
     temperature, calibration
         Fields of the card.
-    sample
-        Normalised voxels czyx for measuring the halo.
-    half
-        Store the weights with 16 bits.
+    sample, half
+        Normalised voxels czyx for measuring the halo; store weights with 16 bits.
     """
     card = ModelCard(
         version=version or store.next_version(),

@@ -39,7 +39,7 @@ def test_what_was_reviewed_is_framed_in_its_slices(
     viewer: Viewer, session: Session, frames: ReviewedFrames, qtbot: QtBot
 ) -> None:
     go(viewer, 4)
-    qtbot.wait(20)
+    qtbot.waitUntil(lambda: not frames._timer.isActive())
     assert "reviewed" not in viewer.layers
     session.mark_reviewed(Box((4, 5, 5), (5, 20, 20)))
     session.mark_reviewed(Box((3, 25, 5), (8, 40, 20)))
