@@ -67,10 +67,11 @@ def write_consensus(
         check_target(config.probability, overwrite=False)
     steps = Steps("consensus", n_blocks(ratings.shape), on_event, is_cancelled,
                   subject=config.method, noun="The consensus")  # fmt: skip
-    margin = margin_of(config)
-    counts = count_votes(ratings, margin=margin, threads=config.threads, steps=steps)
-    used = counts.whole.classes
-    classes = [info for info in classes if info.id in used] or classes[:1]
+    counts = count_votes(
+        ratings, margin=margin_of(config), threads=config.threads, steps=steps
+    )
+    used = [info for info in classes if info.id in counts.whole.classes]
+    classes = used or classes[:1]
     is_kept = config.ties == "unlabelled" and config.method == "majority"
     source = ConsensusLabels(
         ratings, _rule(config, counts), unlabelled=UNSET if is_kept else 0
@@ -85,7 +86,7 @@ def write_consensus(
     table = {
         "method": config.method,
         "ties": config.ties if config.method == "majority" else None,
-        "margin": str(margin),
+        "margin": str(margin_of(config)),
         **_quality(counts, classes),
         "voxels_per_class": exported["voxels_per_class"],
     }
