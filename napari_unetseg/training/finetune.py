@@ -259,6 +259,7 @@ class _Loop:
                 said=said,
                 silent=self._patches.silent_raters,
                 target=target,
+                is_new=self._parent is None,
             )
         if self._parent is None:
             return loss

@@ -32,6 +32,7 @@ def rater_loss(
     said: Tensor,
     silent: tuple[bool, ...],
     target: Tensor,
+    is_new: bool = True,
 ) -> Tensor:
     """Return the loss of the rater heads.
 
@@ -45,9 +46,13 @@ def rater_loss(
         Raters without labels of their own.
     target
         Shares of the classes (batch, class, z, y, x).
+    is_new
+        Whether the network learns its first styles. One that has them is held by what
+        its parent said, which a larger weight of few corrections would overrule.
     """
     if kind == "named":
-        return _by_name(logits, everybody, said, silent)
+        weight = BY_NAME if is_new else 1.0
+        return weight * _by_name(logits, everybody, said, silent)
     share = logits.float().softmax(2)
     mean = masked_loss(share.mean(1).clamp_min(_TINY).log(), target)
     return mean + ENERGY * _as_a_set(share, said, drawn=kind == "latent")
@@ -56,14 +61,14 @@ def rater_loss(
 def _by_name(
     logits: Tensor, everybody: Tensor, said: Tensor, silent: tuple[bool, ...]
 ) -> Tensor:
-    """Return the weighted mean over the heads, each with its rater's labels."""
+    """Return the mean over the heads, each with its rater's labels."""
     n_classes = logits.shape[2]
     total = logits.new_zeros((), dtype=torch.float32)
     for number, own in enumerate(logits.unbind(1)):
         # Who never labelled here at least sees what the others corrected.
         ids = everybody if silent[number] else said[:, number]
         total = total + masked_loss(own, one_hot(ids, n_classes))
-    return BY_NAME * total / len(silent)
+    return total / len(silent)
 
 
 def _as_a_set(share: Tensor, said: Tensor, *, drawn: bool) -> Tensor:
