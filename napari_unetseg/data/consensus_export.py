@@ -72,10 +72,7 @@ def write_consensus(
     )
     used = [info for info in classes if info.id in counts.whole.classes]
     classes = used or classes[:1]
-    is_kept = config.ties == "unlabelled" and config.method == "majority"
-    source = ConsensusLabels(
-        ratings, _rule(config, counts), unlabelled=UNSET if is_kept else 0
-    )
+    source = _labels_of(ratings, config, counts)
     export = ExportConfig(format="ome-zarr", target=config.out, name="consensus",
                           overwrite=config.overwrite)  # fmt: skip
     exported = export_labels(source, volume=volume, classes=classes, config=export,
@@ -113,6 +110,15 @@ def margin_of(config: VotesConfig) -> Margin:
     if config.margin_um is not None:
         return Margin(config.margin_um, is_um=True)
     return Margin(config.margin)
+
+
+def _labels_of(
+    ratings: Ratings, config: ConsensusConfig, counts: VoteCounts
+) -> ConsensusLabels:
+    """Return the labels that raters agree on, read as they are asked for."""
+    is_kept = config.ties == "unlabelled" and config.method == "majority"
+    unlabelled = UNSET if is_kept else 0
+    return ConsensusLabels(ratings, _rule(config, counts), unlabelled=unlabelled)
 
 
 def _rule(config: ConsensusConfig, counts: VoteCounts) -> Rule:
