@@ -30,6 +30,7 @@ from napari_unetseg.data.ratings import (
     MOST_CLASSES,
     AnnotatorRater,
     Ratings,
+    adjudicators,
     ratings_of,
 )
 from napari_unetseg.data.volume import Volume
@@ -180,13 +181,16 @@ def rater_matrix(project: Project) -> dict[str, dict[str, int]]:
 def ratings_of_project(project: Project, config: VotesConfig) -> Ratings:
     """Return what the annotators of a project said.
 
+    Those who only decided between others are no raters, unless they are asked for.
+
     Raises
     ------
     LabelsError
         If one of those asked for has labelled nothing, or there are fewer than two.
     """
     known = project.corrections.annotators()
-    chosen = config.raters or tuple(known)
+    judges = adjudicators(project.corrections)
+    chosen = config.raters or tuple(name for name in known if name not in judges)
     for name in chosen:
         if name not in known:
             raise LabelsError(

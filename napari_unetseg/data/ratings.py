@@ -226,3 +226,20 @@ def ratings_of(
     z, y, x = voxel_size
     raters = {name: ArrayRater(name, array) for name, array in labels.items()}
     return Ratings(raters, (z, y, x), unit, unlabelled)
+
+
+def adjudicators(store: CorrectionStore) -> tuple[str, ...]:
+    """Return who only decided between raters: every edit lies where they decided.
+
+    To count their word as that of one more rater would make raters agree with the
+    decision about them.
+    """
+    decided: dict[str, list[Box]] = {}
+    for note in store.reviewed():
+        if note.state == "decided":
+            decided.setdefault(note.annotator, []).append(note.box)
+    return tuple(
+        name
+        for name, boxes in decided.items()
+        if all(any(b.overlaps(s.box) for b in boxes) for s in store.strokes(name))
+    )

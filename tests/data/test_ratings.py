@@ -11,6 +11,7 @@ from napari_unetseg.data.ratings import (
     AnnotatorRater,
     ArrayRater,
     Ratings,
+    adjudicators,
     ratings_of,
 )
 from napari_unetseg.errors import LabelsError
@@ -99,3 +100,24 @@ def test_lengths_are_in_micrometres_where_the_unit_is_known() -> None:
     unknown = ratings_of(labels, (2.0, 1.0, 1.0))
     assert unknown.voxel_size_um == (2.0, 1.0, 1.0)
     assert unknown.length_unit == "units of the voxel size"
+
+
+def test_who_only_decided_between_raters_is_none(tmp_path: Path) -> None:
+    shape, region = (8, 32, 32), Box((0, 0, 0), (4, 8, 8))
+    store = CorrectionStore.open(
+        tmp_path, shape=shape, voxel_size=(1.0, 1.0, 1.0), chunk=(8, 16, 16)
+    )
+    ones = np.ones(region.shape, np.uint8)
+
+    def edit(box: Box, annotator: str) -> None:
+        store.commit(box, ones > 0, ones, annotator=annotator, tool="brush")
+
+    edit(region, "Ana")
+    edit(region, "Zoe")
+    assert adjudicators(store) == ()
+    store.add_reviewed(region, "Zoe", None, "decided")
+    store.add_reviewed(region, "Ana", None, "accepted")
+    assert adjudicators(store) == ("Zoe",)
+    edit(Box((4, 16, 16), (8, 24, 24)), "Zoe")
+    assert adjudicators(store) == ()
+    store.close()
