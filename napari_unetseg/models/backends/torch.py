@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_unetseg.config import Device
 from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.models.backends.torch_summary import TorchSummary
+from napari_unetseg.models.blocks import Shift
 from napari_unetseg.models.planning import activation_bytes
 from napari_unetseg.models.summary import Outputs, Summary
 from napari_unetseg.models.unet import UNet
@@ -23,7 +24,7 @@ BF16_SHARE = 0.7
 GPU_PATCHES = 8
 
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
-_OWN_BLOCK_BYTES = 4 * 2**20
+_OWN_BLOCK_BYTES = 2**20
 
 _BF16_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
@@ -103,7 +104,7 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def fold_batch_norm(network: nn.Module) -> None:
-    """Fold batch normalisation into the convolution before it: one pass less each.
+    """Fold what follows a convolution into it, norm or shift: one pass less each.
 
     The network must be in evaluation mode, and cannot be trained afterwards.
     """
@@ -114,6 +115,9 @@ def fold_batch_norm(network: nn.Module) -> None:
             first, second = part[i], part[i + 1]
             if isinstance(first, nn.Conv3d) and isinstance(second, nn.BatchNorm3d):
                 part[i] = fuse_conv_bn_eval(first, second)
+                part[i + 1] = nn.Identity()
+            elif isinstance(first, nn.Conv3d) and isinstance(second, Shift):
+                first.bias = second.bias
                 part[i + 1] = nn.Identity()
 
 
