@@ -145,7 +145,7 @@ class TrainConfig(Config):
     blocks: Blocks = Field(
         "plain",
         description="What a new network is made of; reversible blocks learn from the "
-        "same patch in a third of the memory, and take longer.",
+        "same patch in a third of the memory, and take up to twice as long.",
     )
     recompute: bool = Field(
         False,
