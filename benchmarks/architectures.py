@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from benchmarks.dense_tasks import TASKS, Task
 from benchmarks.network_speed import speed
 from napari_unetseg.data.classes import default_classes
 from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx, zyx
+from napari_unetseg.models import planning
 from napari_unetseg.models.backends.torch import TorchRunner, has_fast_bf16
 from napari_unetseg.models.network_predictor import NetworkPredictor
 from napari_unetseg.models.planning import plan_network, plan_patch
@@ -282,9 +283,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget-s", type=float, help="per run; default 120, quick 2")
     parser.add_argument("--preset", default="M", choices=["S", "M", "L"])
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")
+    parser.add_argument(
+        "--blocks",
+        nargs="+",
+        default=["plain", "residual", "convnext"],
+        choices=get_args(planning.Block),
+    )
     for name, choices in (
         ("tasks", list(TASKS)),
-        ("blocks", ["plain", "residual", "convnext"]),
         ("trunks", ["half", "full"]),
         ("norms", ["batch", "channel", "instance"]),
     ):

@@ -196,7 +196,7 @@ def _add_finetune(commands: Any) -> None:
         is_long=True,
     )  # fmt: skip
     add_project(parser)
-    add_options(parser, TrainConfig, skip=("preset",))
+    add_options(parser, TrainConfig, skip=("preset", "blocks"))
 
 
 def _finetune(

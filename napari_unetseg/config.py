@@ -23,6 +23,7 @@ Workers = Annotated[int, Field(ge=0, le=1024)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Backend = Literal["auto", "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16"]
 Preset = Literal["S", "M", "L"]
+Blocks = Literal["plain", "reversible"]
 RaterKind = Literal["named", "anonymous", "latent"]
 ExportFormat = Literal["ome-zarr", "in-place", "tiff", "nifti", "csv"]
 
@@ -141,6 +142,16 @@ class TrainConfig(Config):
         None, description="Version to start from; a new network if empty."
     )
     preset: Preset = Field("M", description="Size of a new network.")
+    blocks: Blocks = Field(
+        "plain",
+        description="What a new network is made of; reversible blocks learn from the "
+        "same patch in a third of the memory, and take up to twice as long.",
+    )
+    recompute: bool = Field(
+        False,
+        description="Compute features of a step a second time instead of keeping them: "
+        "less memory, more time, and the same network.",
+    )
     rater_kind: RaterKind = Field(
         "named",
         description="What a new network learns of several raters: the style of each by "

@@ -110,6 +110,14 @@ class Box:
             zyx(-(-b // s) * s for b, s in zip(self.stop, step, strict=True)),
         )
 
+    def coarser(self, step: Sequence[int]) -> Box:
+        """Return the box in voxels that are ``step`` times as large, grown to them."""
+        grown = self.aligned(step)
+        return Box(
+            zyx(a // s for a, s in zip(grown.start, step, strict=True)),
+            zyx(b // s for b, s in zip(grown.stop, step, strict=True)),
+        )
+
     def clipped(self, shape: Sequence[int]) -> Box:
         """Return the part of the box inside an array of this shape."""
         return self.intersection(Box.whole(shape))

@@ -150,6 +150,17 @@ def test_options_become_configs(monkeypatch) -> None:
     )
 
 
+def test_memory_is_saved_by_choice(monkeypatch, capsys) -> None:
+    train = _replace(monkeypatch, "train", {})
+    assert main(["train", "p", "--blocks", "reversible", "--recompute"]) == OK
+    assert train.arguments[1] == TrainConfig(blocks="reversible", recompute=True)
+    assert main(["finetune", "p", "--parent", "v1", "--recompute"]) == OK
+    assert train.arguments[1] == TrainConfig(parent="v1", recompute=True)
+    # The parent says what the network is made of.
+    assert main(["finetune", "p", "--blocks", "reversible"]) == USAGE
+    assert "--blocks" in capsys.readouterr().err
+
+
 def test_finetune_starts_from_the_active_model(monkeypatch) -> None:
     train = _replace(monkeypatch, "train", {})
     _replace(monkeypatch, "info", {"active_model": "v7"})

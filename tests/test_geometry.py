@@ -160,6 +160,15 @@ def test_aligning_moves_each_side_by_less_than_a_step(box: Box, step: Zyx) -> No
 
 
 @PATIENT
+@given(boxes(), triples(1, 5))
+def test_a_coarser_box_holds_the_box(box: Box, step: Zyx) -> None:
+    coarse = box.coarser(step)
+    cells = zip(coarse.start, coarse.stop, step, strict=True)
+    fine = [(a * s, b * s) for a, b, s in cells]
+    assert Box(zyx(a for a, _ in fine), zyx(b for _, b in fine)) == box.aligned(step)
+
+
+@PATIENT
 @given(boxes(), triples(-5, 5))
 def test_shifting_there_and_back_changes_nothing(box: Box, offset: Zyx) -> None:
     back = zyx(-o for o in offset)

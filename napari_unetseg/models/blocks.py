@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from napari_unetseg.errors import ModelMismatchError
 from napari_unetseg.geometry import Zyx
+from napari_unetseg.models.recomputation import Coupling, coupled
 
 Norm = Callable[[int], nn.Module]
 T = TypeVar("T")
@@ -38,6 +39,18 @@ class ChannelNorm(nn.Module):
         variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=0)
         scale = self.weight.view(1, -1, 1, 1, 1) * torch.rsqrt(variance + self.eps)
         return (x - mean) * scale + self.bias.view(1, -1, 1, 1, 1)
+
+
+class Shift(nn.Module):
+    """No normalisation: a number is added to each channel, as a bias is."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` with the shift of its channel."""
+        return x + self.bias.view(1, -1, 1, 1, 1)
 
 
 def _group_norm(width: int) -> nn.Module:
@@ -122,6 +135,50 @@ class ConvNext(nn.Module):
         x = self.project(x)
         y: Tensor = x + self.mix(self.spatial(x))
         return y
+
+
+class Reversible(nn.Module):
+    """Half of the channels learns from the other half, and then the other way round.
+
+    With four times the channels of a half inside, it has the parameters of ``Plain``
+    and sees as far.
+    """
+
+    def __init__(self, cin: int, cout: int, kernel: Zyx, norm: Norm) -> None:
+        super().__init__()
+        if cout < 2:
+            raise ValueError("A reversible block needs at least two channels.")
+        self.out_channels = cout
+        first = cout // 2
+        second = cout - first
+        self.project = _project(cin, cout)
+        self.f = _widened(second, first, 2 * cout, kernel, norm)
+        self.g = _widened(first, second, 2 * cout, kernel, norm)
+
+    @property
+    def coupling(self) -> Coupling:
+        """The parts that are undone on the way back."""
+        return Coupling(self.f, self.g)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features on the same grid."""
+        return coupled(self.project(x), [self.coupling])
+
+
+class ReversibleChain(nn.Sequential):
+    """Blocks one after the other, of which only the last output is kept."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features on the same grid."""
+        blocks = [block for block in self if isinstance(block, Reversible)]
+        return coupled(blocks[0].project(x), [block.coupling for block in blocks])
+
+
+def _widened(
+    cin: int, cout: int, hidden: int, kernel: Zyx, norm: Norm
+) -> nn.Sequential:
+    last = conv(hidden, cout, (1, 1, 1)), norm(cout)
+    return nn.Sequential(*conv_norm_relu(cin, hidden, kernel, norm), *last)
 
 
 def _project(cin: int, cout: int) -> nn.Module:
@@ -251,13 +308,16 @@ NORMS: dict[str, Norm] = {
     "channel": ChannelNorm,
     "instance": _instance_norm,
     "group": _group_norm,
+    "shift": Shift,
     "none": lambda width: nn.Identity(),
 }
 BLOCKS: dict[str, Callable[[int, int, Zyx, Norm], nn.Module]] = {
     "plain": Plain,
     "residual": Residual,
     "convnext": ConvNext,
+    "reversible": Reversible,
 }
+CHAINS: dict[str, type[nn.Sequential]] = {"reversible": ReversibleChain}
 DOWNS: dict[str, Callable[[int, int, Zyx, Norm], nn.Module]] = {
     "maxpool": MaxPool,
     "conv": ConvDown,

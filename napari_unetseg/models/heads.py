@@ -8,7 +8,7 @@ from torch.nn.functional import conv3d
 
 from napari_unetseg.geometry import Zyx
 from napari_unetseg.models.blocks import conv, lookup
-from napari_unetseg.models.rater_heads import RATER_HEADS, LinearHeads
+from napari_unetseg.models.rater_heads import RATER_HEADS, LatentHeads, LinearHeads
 from napari_unetseg.models.spec import NetworkSpec
 
 
@@ -38,12 +38,27 @@ class Heads(nn.Module):
         self.aux = nn.ModuleList(conv(c, n_out, (1, 1, 1), bias=True) for c in aux)
 
     def forward(
-        self, fine: Tensor, coarse: Tensor, scales: list[Tensor]
-    ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
-        """Return consensus logits, rater logits, and logits of ``scales``."""
-        raters = None if self.raters is None else self.raters(fine, coarse)
-        aux = [head(x) for head, x in zip(self.aux, scales, strict=False)]
-        return self.consensus(fine), raters, aux
+        self, fine: Tensor, coarse: Tensor, *styles: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return consensus logits and rater logits.
+
+        Parameters
+        ----------
+        fine, coarse
+            Features of the last two decoder scales.
+        styles
+            What :meth:`styles` returned, where several calls make up one pass.
+        """
+        raters = None if self.raters is None else self.raters(fine, coarse, *styles)
+        return self.consensus(fine), raters
+
+    def styles(self) -> list[Tensor]:
+        """Return the hidden styles of one pass, if there are any."""
+        return [self.raters.styles()] if isinstance(self.raters, LatentHeads) else []
+
+    def deep(self, scales: list[Tensor]) -> list[Tensor]:
+        """Return logits of coarser scales."""
+        return [head(x) for head, x in zip(self.aux, scales, strict=False)]
 
     def stacked(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Return the logits of consensus and raters as channels of one tensor."""

@@ -16,7 +16,7 @@ from napari_unetseg.geometry import Zyx, zyx
 from napari_unetseg.models.spec import NetworkSpec
 
 Trunk = Literal["half", "full"]
-Block = Literal["plain", "residual", "convnext"]
+Block = Literal["plain", "residual", "convnext", "reversible"]
 NormName = Literal["batch", "channel", "instance", "group", "none"]
 
 MIN_EDGE = 4  # an axis is not pooled below this many voxels
@@ -75,8 +75,8 @@ def plan_network(
     grid = _Grid(voxel_size, shape)
     head_kernel = grid.kernel()  # before the grid gets coarser
     strides, kernels = _levels(grid, len(widths), trunk)
-    is_depthwise = block == "convnext"
-    plain_stem = "conv" if is_depthwise else "identity"
+    keeps_width = block in ("convnext", "reversible")  # a projection would cost memory
+    plain_stem = "conv" if keeps_width else "identity"
     return NetworkSpec.model_validate(
         {
             "in_channels": in_channels,
@@ -93,7 +93,10 @@ def plan_network(
             "dec": block,
             "bottleneck": block,
             "stem": "patch" if strides[0] != (1, 1, 1) else plain_stem,
-            "down": "conv" if is_depthwise else "maxpool",
+            "down": "conv" if keeps_width else "maxpool",
+            "skip": "add" if block == "reversible" else "concat",
+            # Statistics of the whole patch would need all of it at once.
+            "fine_norm": "shift" if block == "reversible" else None,
             "norm": norm,
             "head_kernel": head_kernel,
             "head_width": size.head,

@@ -111,10 +111,16 @@ class LatentHeads(_Mixed):
         """What makes logits; scaling it scales them."""
         return [self.out]
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+    def styles(self) -> Tensor:
+        """Return the hidden styles of one pass (draw, number)."""
+        return torch.randn_like(self.draws) if self.training else self.draws
+
+    def forward(
+        self, fine: Tensor, coarse: Tensor, styles: Tensor | None = None
+    ) -> Tensor:
         """Return logits (batch, draw, class, z, y, x)."""
         near, far = self.mixed(fine, coarse)
-        styles = torch.randn_like(self.draws) if self.training else self.draws
+        styles = self.styles() if styles is None else styles
         by_draw = self.rows(styles).unflatten(1, (3, self.hidden))
         logits = [
             self.out(_film(near, far, 1 + row[0], 1 + row[1], row[2]))

@@ -79,7 +79,7 @@ def receptive_radius(spec: NetworkSpec) -> Zyx:
     """Return, in whole strides, how far a voxel's logits can depend on others."""
     radius = []
     for axis in range(3):
-        reach = 2 * (spec.head_kernel[axis] // 2) if spec.stem == "patch" else 0
+        reach = spec.fine_reach[axis] if spec.stem == "patch" else 0
         for level in range(spec.n_levels):
             step = spec.stride_at(level)[axis]
             passes = 2 if level < spec.n_levels - 1 else 1

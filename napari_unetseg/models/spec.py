@@ -27,7 +27,8 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 Depth = Annotated[int, Field(ge=1, le=16)]
 SlotName = Annotated[str, Field(min_length=1, max_length=40)]
 
-TILE_INVARIANT_NORMS = frozenset({"batch", "channel", "none"})
+LOCAL_NORMS = frozenset({"channel", "shift", "none"})
+TILE_INVARIANT_NORMS = LOCAL_NORMS | {"batch"}
 
 
 class NetworkSpec(Config):
@@ -71,6 +72,11 @@ class NetworkSpec(Config):
     skip: SlotName = Field("concat", description="How encoder and decoder meet.")
     head: SlotName = Field("film", description="How features become logits.")
     norm: SlotName = Field("batch", description="Normalisation after convolutions.")
+    fine_norm: SlotName | None = Field(
+        None,
+        description="Normalisation at the image's resolution, if not as elsewhere "
+        "(patch stem only).",
+    )
     head_kernel: Zyx = Field(
         (3, 3, 3), description="Kernel at the image's resolution (patch stem only)."
     )
@@ -125,7 +131,22 @@ class NetworkSpec(Config):
     @property
     def is_tile_invariant(self) -> bool:
         """Whether a voxel's logits depend on its surroundings only, not on the tile."""
-        return self.norm in TILE_INVARIANT_NORMS
+        return {self.norm, self.finest_norm} <= TILE_INVARIANT_NORMS
+
+    @property
+    def finest_norm(self) -> str:
+        """Normalisation at the image's resolution."""
+        return self.fine_norm or self.norm
+
+    @property
+    def is_fine_local(self) -> bool:
+        """Whether training, too, can work piece by piece at the image's resolution."""
+        return self.stem == "patch" and self.finest_norm in LOCAL_NORMS
+
+    @property
+    def fine_reach(self) -> Zyx:
+        """How far the two convolutions at the image's resolution see, in voxels."""
+        return zyx(2 * (k // 2) for k in self.head_kernel)
 
     def stride_at(self, level: int) -> Zyx:
         """Return the stride of a level against the image."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from napari_unetseg.geometry import Block, BlockGrid, zyx
 from napari_unetseg.models.blocks import (
     BLOCKS,
+    CHAINS,
     DOWNS,
     NORMS,
     SKIPS,
@@ -19,7 +23,12 @@ from napari_unetseg.models.blocks import (
     out_channels,
 )
 from napari_unetseg.models.heads import Heads
+from napari_unetseg.models.recomputation import checkpointed
 from napari_unetseg.models.spec import NetworkSpec
+
+T = TypeVar("T")
+
+PIECE = 16  # voxels along the longest axis that gradients are computed of at a time
 
 
 class Output(NamedTuple):
@@ -62,7 +71,14 @@ class UNet(nn.Module):
 
     The submodules say what may be trained: ``detail``, ``stem``, ``down`` and ``enc``
     (encoder), ``up``, ``skip``, ``dec`` and ``thin`` (decoder), ``heads``.
+
+    Attributes
+    ----------
+    recomputes
+        While training, keep what enters a level and compute the rest of it again.
     """
+
+    recomputes = False
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
@@ -75,7 +91,7 @@ class UNet(nn.Module):
         strides = list(spec.strides[1:])
         self.thin: ThinHead | None = None
         if spec.stem == "patch":
-            self.thin = ThinHead(spec, norm)
+            self.thin = ThinHead(spec, lookup(NORMS, "fine_norm", spec.finest_norm))
             widths.insert(0, spec.head_width)
             strides.insert(0, spec.strides[0])
         # A network of one level has no second scale; its only one is read twice.
@@ -103,35 +119,111 @@ class UNet(nn.Module):
         ValueError
             If the image has other channels, or is no multiple of the stride.
         """
-        fine, coarse, scales = self._decoded(image)
-        return Output(*self.heads(fine, coarse, scales if deep else []))
+        detail, scales = self._decoded(image, keep_detail=not self._is_in_pieces)
+        consensus, raters = self._finished(image, detail, scales)
+        coarser = scales[(self.thin is None) : -1] if deep else []
+        return Output(consensus, raters, self.heads.deep(coarser))
 
     def stacked(self, image: Tensor) -> Tensor:
         """Return all logits of predictions as channels (batch, any, z, y, x).
 
         The consensus comes first, then one rater after the other.
         """
-        fine, coarse, _ = self._decoded(image)
-        return self.heads.stacked(fine, coarse)
+        detail, scales = self._decoded(image)
+        return self.heads.stacked(*self._last_two(detail, *scales[:2]))
 
-    def _decoded(self, image: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return the features of the last two scales, and of those before them."""
+    def _decoded(
+        self, image: Tensor, *, keep_detail: bool = True
+    ) -> tuple[Tensor | None, list[Tensor]]:
+        """Return the detail, if it is kept, and the trunk's scales, finest first."""
         self._check(tuple(image.shape))
-        detail = None if self.detail is None else self.detail(image)
-        x = self.stem(image if detail is None else detail)
+        detail = None
+        if keep_detail:
+            detail = None if self.detail is None else self._run(self.detail, image)
+            x = self.stem(image if detail is None else detail)
+        else:
+            x = checkpointed(self, self._entered, image)
         skips: list[Tensor] = []
-        for down, blocks in zip(self.down, self.enc, strict=True):
-            x = blocks(down(x))
+        for level in range(len(self.enc)):
+            x = self._run(partial(self._encoded, level), x)
             skips.append(x)
-        skips.pop()
-        scales = [x]
-        steps = zip(self.up, self.skip, self.dec, strict=True)
-        for up, skip, blocks in reversed(list(steps)):
-            x = blocks(skip(skips.pop(), up(x)))
+        scales = [skips.pop()]
+        for level in reversed(range(len(self.dec))):
+            x = self._run(partial(self._joined, level), skips.pop(), scales[0])
             scales.insert(0, x)
-        if self.thin is not None:
-            scales.insert(0, self.thin(x, detail))
-        return scales[0], scales[min(1, len(scales) - 1)], scales[1:-1]
+        return detail, scales
+
+    def _entered(self, image: Tensor) -> Tensor:
+        x: Tensor = self.stem(image if self.detail is None else self.detail(image))
+        return x
+
+    def _encoded(self, level: int, x: Tensor) -> Tensor:
+        y: Tensor = self.enc[level](self.down[level](x))
+        return y
+
+    def _joined(self, level: int, skip: Tensor, x: Tensor) -> Tensor:
+        y: Tensor = self.dec[level](self.skip[level](skip, self.up[level](x)))
+        return y
+
+    def _last_two(
+        self, detail: Tensor | None, *scales: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features that logits are made of, fine and coarse."""
+        if self.thin is None:
+            return scales[0], scales[-1]
+        return self.thin(scales[0], detail), scales[0]
+
+    def _finished(
+        self, image: Tensor, detail: Tensor | None, scales: list[Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return consensus logits and rater logits."""
+        styles = self.heads.styles()
+        if detail is None and self.detail is not None:
+            return self._in_pieces(self.detail, image, scales[0], styles)
+
+        def finish(*features: Tensor) -> tuple[Tensor, Tensor | None]:
+            logits: tuple[Tensor, Tensor | None]
+            logits = self.heads(*self._last_two(*features), *styles)
+            return logits
+
+        return self._run(finish, detail, *scales[:2])
+
+    def _in_pieces(
+        self, detail: nn.Module, image: Tensor, x: Tensor, styles: list[Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the logits piece by piece, so that gradients need one at a time.
+
+        A piece is read with what its outermost voxels see, as a block is.
+        """
+        shape = zyx(image.shape[2:])
+        axis = shape.index(max(shape))
+        cut = zyx(PIECE if i == axis else n for i, n in enumerate(shape))
+        stride = self.spec.strides[0]
+        grid = BlockGrid(shape, cut, self.spec.fine_reach, stride)
+
+        def piece(block: Block, image: Tensor, x: Tensor) -> list[Tensor]:
+            part = image[(..., *block.read_box.slices)]
+            features = x[(..., *block.read_box.coarser(stride).slices)]
+            logits = self.heads(*self._last_two(detail(part), features), *styles)
+            return [t[(..., *block.inner.slices)] for t in logits if t is not None]
+
+        pieces = [checkpointed(self, partial(piece, block), image, x) for block in grid]
+        joined = [torch.cat(parts, axis - 3) for parts in zip(*pieces, strict=True)]
+        return joined[0], joined[1] if len(joined) > 1 else None
+
+    @property
+    def _is_learning(self) -> bool:
+        return self.training and torch.is_grad_enabled()
+
+    @property
+    def _is_in_pieces(self) -> bool:
+        return self._is_learning and self.spec.is_fine_local
+
+    def _run(self, part: Callable[..., T], *inputs: Tensor | None) -> T:
+        """Return what a part says; computed again for the gradient, if so asked."""
+        if self.recomputes and self._is_learning:
+            return checkpointed(self, part, *inputs)
+        return part(*inputs)
 
     def _check(self, shape: tuple[int, ...]) -> None:
         spec = self.spec
@@ -154,7 +246,8 @@ def _stem(spec: NetworkSpec, norm: Norm) -> tuple[nn.Module | None, nn.Module, i
         stem = conv_norm_relu(spec.in_channels, first, spec.kernels[0], norm)
         return None, stem, first
     width = spec.detail_width
-    detail = conv_norm_relu(spec.in_channels, width, spec.head_kernel, norm)
+    fine_norm = lookup(NORMS, "fine_norm", spec.finest_norm)
+    detail = conv_norm_relu(spec.in_channels, width, spec.head_kernel, fine_norm)
     return detail, DOWNS["conv"](width, first, spec.strides[0], norm), first
 
 
@@ -201,4 +294,5 @@ def _blocks(
     make = lookup(BLOCKS, slot, name)
     width, kernel = spec.widths[level], spec.kernels[level]
     widths_in = [cin] + [width] * (spec.depths[level] - 1)
-    return nn.Sequential(*(make(c, width, kernel, norm) for c in widths_in))
+    chain = CHAINS.get(name, nn.Sequential)
+    return chain(*(make(c, width, kernel, norm) for c in widths_in))

@@ -34,6 +34,7 @@ from napari_unetseg.events import (
 from napari_unetseg.geometry import Zyx
 from napari_unetseg.models.backends.torch import (
     choose_device,
+    give_back_at_once,
     has_fast_bf16,
     use_threads,
 )
@@ -118,6 +119,9 @@ def train(
     use_threads(job.config.threads)
     volume = Volume.open(job.volume_uri, time_point=job.time_point, scale=job.scale)
     network, heads, patch = starting_network(job, volume)
+    network.recomputes = job.config.recompute
+    if network.recomputes or network.spec.is_fine_local:
+        give_back_at_once()
     patches = Patches(
         volume,
         job.normalisation,

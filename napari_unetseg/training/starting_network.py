@@ -49,6 +49,7 @@ def _planned(job: TrainJob, volume: Volume) -> tuple[NetworkSpec, tuple[str, ...
         n_raters=len(heads),
         rater_kind=job.config.rater_kind if heads else "named",
         preset=job.config.preset,
+        block=job.config.blocks,
     )
     return spec, heads
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from napari_unetseg.models.backends.choice import (
 from napari_unetseg.models.backends.kept import cache_folder
 from napari_unetseg.models.backends.torch import TorchRunner
 from napari_unetseg.models.network_predictor import NetworkPredictor
+from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.registration import register_version
 from napari_unetseg.models.store import ModelCard, ModelStore
 from napari_unetseg.models.unet import UNet
@@ -66,7 +68,7 @@ def image_for(network: UNet, *cells: int) -> Tensor:
 
 
 @needs_openvino
-@pytest.mark.parametrize("block", ["plain", "residual", "convnext"])
+@pytest.mark.parametrize("block", ["plain", "residual", "convnext", "reversible"])
 @pytest.mark.parametrize("stem", ["patch", "conv"])
 @pytest.mark.parametrize("n_raters", [0, 2])
 def test_openvino_answers_as_torch_does_at_every_size(
@@ -81,6 +83,24 @@ def test_openvino_answers_as_torch_does_at_every_size(
         with torch.inference_mode():
             expected, got = torch_runner(image), runner(image)
         torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", get_args(Backend)[1:])
+def test_a_planned_reversible_network_runs_on_every_engine(backend: Backend) -> None:
+    if backend.startswith("openvino") and not openvino.is_available():
+        pytest.skip("OpenVINO is not installed")
+    spec = plan_network(
+        voxel_size=(2, 1, 1), shape=(32,) * 3, block="reversible", preset="S"
+    )
+    network = UNet(spec).eval()
+    runners = Runners(network, "cpu", image_for(network, 2, 2, 2))
+    image = image_for(network, 2, 1, 2)
+    with torch.inference_mode():
+        expected = network(image).consensus
+        got = runners.make(backend)(image)
+    exact = backend.endswith("fp32")
+    apart = (got.float() - expected).abs().max() / expected.std()
+    assert apart < (1e-3 if exact else 0.2)
 
 
 @needs_openvino

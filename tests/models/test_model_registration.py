@@ -23,7 +23,7 @@ from napari_unetseg.models.unet import UNet
 Make = Callable[..., UNet]
 
 
-@pytest.fixture(params=["plain", "residual", "convnext"])
+@pytest.fixture(params=["plain", "residual", "convnext", "reversible"])
 def network(request: pytest.FixtureRequest, make_network: Make) -> UNet:
     stem = "patch" if request.param == "plain" else "conv"
     parts = dict.fromkeys(("enc", "dec", "bottleneck"), request.param)

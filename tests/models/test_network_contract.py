@@ -149,6 +149,6 @@ def test_an_unknown_part_is_refused_with_a_sentence(make_spec: MakeSpec) -> None
         UNet(make_spec(enc="mamba"))
     assert str(caught.value) == (
         "The model was built with a part that this program does not have for the slot "
-        "enc: got 'mamba', expected one of convnext, plain, residual. Update the "
-        "program, or choose another model."
+        "enc: got 'mamba', expected one of convnext, plain, residual, "
+        "reversible. Update the program, or choose another model."
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -88,6 +89,24 @@ def test_weights_of_a_small_network_fit_into_six_megabytes() -> None:
     assert 4 * size["S"] < 6e6
     assert 2 * size["M"] < 6e6
     assert size["S"] < size["M"]
+
+
+@pytest.mark.parametrize("preset", SIZES)
+@pytest.mark.parametrize("trunk", ["half", "full"])
+def test_reversible_networks_are_as_large_as_plain_ones(
+    preset: Any, trunk: Any
+) -> None:
+    counts = []
+    for block in ("plain", "reversible"):
+        spec = plan_network(
+            voxel_size=(2, 1, 1),
+            shape=(99, 99, 99),
+            preset=preset,
+            block=block,
+            trunk=trunk,
+        )
+        counts.append(sum(p.numel() for p in UNet(spec).parameters()))
+    assert counts[1] == pytest.approx(counts[0], rel=0.25)
 
 
 def test_memory_grows_with_the_volume_and_the_raters() -> None:

@@ -25,6 +25,7 @@ from napari_unetseg.models.backends.torch import (
     fold_batch_norm,
     use_threads,
 )
+from napari_unetseg.models.blocks import Shift
 from napari_unetseg.models.network_predictor import NetworkPredictor
 from napari_unetseg.models.predictor import map_names
 from napari_unetseg.models.registration import receptive_radius, register_version
@@ -283,8 +284,11 @@ def test_a_registered_model_is_loaded_with_its_halo(
     assert np.abs(difference).max() <= 1
 
 
-def test_folding_changes_no_answer(make_network: Make) -> None:
-    network = make_network(stem="patch")
+@pytest.mark.parametrize("fine_norm", [None, "shift"])
+def test_folding_changes_no_answer(make_network: Make, fine_norm: str | None) -> None:
+    network = make_network(stem="patch", fine_norm=fine_norm)
+    for shift in (m for m in network.modules() if isinstance(m, Shift)):
+        torch.nn.init.normal_(shift.bias)
     image = torch.randn(1, 1, 8, 8, 8)
     with torch.inference_mode():
         before = network(image).consensus
@@ -292,6 +296,7 @@ def test_folding_changes_no_answer(make_network: Make) -> None:
         torch.testing.assert_close(network(image).consensus, before)
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm3d)]
     assert len(norms) == 1  # after the stem, which has no sequence to fold
+    assert not any(isinstance(m, Shift) for m in network.modules())
 
 
 def test_predictions_in_bfloat16_are_close(make_network: Make) -> None:
@@ -338,9 +343,9 @@ def predict(n):
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\\s+(\\d+)", status)[1])
 
-trunk, raters = sys.argv[1], int(sys.argv[2])
+trunk, raters, block = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 spec = plan_network(voxel_size=(1, 1, 1), shape=(99, 99, 99), n_classes=2,
-                    n_raters=raters, preset="S", trunk=trunk)
+                    n_raters=raters, preset="S", trunk=trunk, block=block)
 card = ModelCard(version="v1", spec=spec, classes=default_classes(["a", "b"]),
                  raters=("A", "B", "C")[:raters])
 predictor = NetworkPredictor(TorchRunner(UNet(spec)), card, flips=2)
@@ -351,11 +356,19 @@ print(large - small, predictor.bytes_for((80, 80, 80)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from /proc")
-@pytest.mark.parametrize(("trunk", "raters"), [("half", 0), ("half", 3), ("full", 0)])
+@pytest.mark.parametrize(
+    ("trunk", "raters", "block"),
+    [
+        ("half", 0, "plain"),
+        ("half", 3, "plain"),
+        ("full", 0, "plain"),
+        ("half", 0, "reversible"),
+    ],
+)
 def test_the_estimate_of_memory_is_above_what_is_used_but_not_far(
-    trunk: str, raters: int
+    trunk: str, raters: int, block: str
 ) -> None:
-    command = [sys.executable, "-c", PEAK, trunk, str(raters)]
+    command = [sys.executable, "-c", PEAK, trunk, str(raters), block]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     used_kib, estimate = map(int, result.stdout.split())
     assert used_kib * 1024 <= estimate

@@ -41,6 +41,18 @@ def test_impossible_networks_are_refused(
         make_spec(**changes)
 
 
+def test_full_resolution_may_have_a_norm_of_its_own(
+    make_spec: Callable[..., NetworkSpec],
+) -> None:
+    spec = make_spec(stem="patch", fine_norm="shift")
+    assert (spec.norm, spec.finest_norm) == ("batch", "shift")
+    assert spec.is_fine_local
+    assert not make_spec(stem="patch").is_fine_local
+    assert not make_spec(fine_norm="shift").is_fine_local, "there is no such part"
+    assert not make_spec(stem="patch", fine_norm="group").is_tile_invariant
+    assert make_spec(head_kernel=(1, 3, 3)).fine_reach == (0, 2, 2)
+
+
 def test_one_rater_is_no_rater(make_spec: Callable[..., NetworkSpec]) -> None:
     assert not make_spec(n_raters=1).has_raters
     assert make_spec(n_raters=2).has_raters

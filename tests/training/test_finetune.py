@@ -110,6 +110,42 @@ def test_fine_tuning_goes_on_from_its_parent(
     assert 0 < moved < 0.01
 
 
+def losses_of(job: TrainJob) -> list[float]:
+    losses: list[float] = []
+    train(job, lambda e: losses.append(e.loss) if isinstance(e, StepDone) else None)
+    return losses
+
+
+def test_computing_features_again_learns_the_same(
+    make_job: MakeJob, labels: TrainingSet
+) -> None:
+    jobs = [
+        make_job(labels, version=f"v{again:d}", config={"recompute": again, "steps": 3})
+        for again in (False, True)
+    ]
+    losses = [losses_of(job) for job in jobs]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+    was, now = (network_of(job).state_dict() for job in jobs)
+    counts = [name for name in was if name.endswith("num_batches_tracked")]
+    assert counts
+    assert all(torch.equal(was[name], now[name]) for name in counts)
+
+
+def test_a_reversible_network_learns_and_is_trained_on(
+    make_job: MakeJob, labels: TrainingSet
+) -> None:
+    first = make_job(labels, config={"blocks": "reversible", "steps": 12, "batch": 2})
+    losses = losses_of(first)
+    assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:3])
+    store = ModelStore(first.models_dir)
+    card = store.card("v1")
+    assert {card.spec.enc, card.spec.dec, card.spec.bottleneck} == {"reversible"}
+    assert card.spec.is_fine_local
+    second = make_job(labels, version="v2", parent_dir=store.dir("v1"))
+    train(second)
+    assert store.card("v2").spec == card.spec
+
+
 def test_raters_are_learned_and_kept(
     make_job: MakeJob, truth: np.ndarray, classes: Classes
 ) -> None:

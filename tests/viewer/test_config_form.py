@@ -15,7 +15,7 @@ pytestmark = pytest.mark.gui
 PREDICT = ("block", "flips", "device", "threads", "memory_gb", "missing_chunks",
            "retry_failed", "model")  # fmt: skip
 TRAIN = ("preset", "steps", "budget_s", "batch", "patch", "learning_rate", "seed",
-         "annotators", "parent")  # fmt: skip
+         "annotators", "parent", "blocks", "recompute")  # fmt: skip
 EXPORT = ("format", "name", "kind", "annotator", "min_voxels", "overwrite")
 
 
@@ -45,6 +45,7 @@ def test_defaults_come_up_as_they_are(
         (PredictConfig, {"block": (32, 64, 64), "flips": 4, "memory_gb": 1.5}),
         (PredictConfig, {"device": "cpu", "threads": 3, "retry_failed": False}),
         (TrainConfig, {"annotators": ("Ana", "Bo"), "learning_rate": 0.001}),
+        (TrainConfig, {"blocks": "reversible", "recompute": True}),
         (TrainConfig, {"steps": 50, "budget_s": 60, "patch": (16, 32, 32)}),
         (ExportConfig, {"format": "csv", "name": "cells", "annotator": "Ana"}),
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_unetseg.config import Device
 from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.models.backends.torch_summary import TorchSummary
+from napari_unetseg.models.blocks import Shift
 from napari_unetseg.models.planning import activation_bytes
 from napari_unetseg.models.summary import Outputs, Summary
 from napari_unetseg.models.unet import UNet
@@ -19,6 +22,9 @@ BF16_SHARE = 0.7
 """Of the memory of a pass in float32: what rearranges numbers keeps its width."""
 
 GPU_PATCHES = 8
+
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
+_OWN_BLOCK_BYTES = 2**20
 
 _BF16_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
@@ -98,7 +104,7 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def fold_batch_norm(network: nn.Module) -> None:
-    """Fold batch normalisation into the convolution before it: one pass less each.
+    """Fold what follows a convolution into it, norm or shift: one pass less each.
 
     The network must be in evaluation mode, and cannot be trained afterwards.
     """
@@ -110,6 +116,9 @@ def fold_batch_norm(network: nn.Module) -> None:
             if isinstance(first, nn.Conv3d) and isinstance(second, nn.BatchNorm3d):
                 part[i] = fuse_conv_bn_eval(first, second)
                 part[i + 1] = nn.Identity()
+            elif isinstance(first, nn.Conv3d) and isinstance(second, Shift):
+                first.bias = second.bias
+                part[i + 1] = nn.Identity()
 
 
 def choose_device(device: Device) -> str:
@@ -119,6 +128,17 @@ def choose_device(device: Device) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def give_back_at_once() -> None:
+    """Let the system have tensors back when they are freed, where glibc would not.
+
+    Its allocator learns from the first large blocks that are freed to keep all up to
+    32 MB, and grows around holes that are too small for the next: a training takes
+    twice the memory that it uses. To ask the system each time costs a fifth of a step.
+    """
+    if sys.platform == "linux" and hasattr(allocator := ctypes.CDLL(None), "mallopt"):
+        allocator.mallopt(_MMAP_THRESHOLD, _OWN_BLOCK_BYTES)
 
 
 def use_threads(threads: int) -> None:

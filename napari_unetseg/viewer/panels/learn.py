@@ -30,8 +30,8 @@ from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.plots import TrainingPlot
 from napari_unetseg.viewer.style import Palette, set_role
 
-_FIELDS = ("steps", "budget_s", "preset", "batch", "patch", "learning_rate", "device",
-           "threads", "seed", "annotators")  # fmt: skip
+_FIELDS = ("steps", "budget_s", "preset", "blocks", "recompute", "batch", "patch",
+           "learning_rate", "device", "threads", "seed", "annotators")  # fmt: skip
 _NEW_TIP = "Plan a network from your data and train it from nothing."
 _TUNE_TIP = (
     "Train the active model further on all corrections to date, in the background (T). "
