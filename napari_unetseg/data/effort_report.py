@@ -38,17 +38,18 @@ _DICE = (
     "Every voxel of a reviewed region that a version has predicted counts once. The "
     "reference is the labels accepted there: corrections over the prediction that was "
     "shown. Where a version was shown and accepted as it was, it is its own reference "
-    "and right by construction: such versions are hollow points, and their Dice in the "
-    "other regions alone stands beside it. A version may have learned from regions "
+    "and right by construction: such versions are hollow points, and a cross is their "
+    "Dice in the other regions alone. A version may have learned from regions "
     "that were reviewed before it was made; its card says how good it is on labels "
     "that were held out."
 )
 _HCE = (
     "HCE, human correction effort after Qin et al. (ECCV 2022), slice by slice along "
     "{axis}: corners of the outlines that somebody would have to draw (tolerance "
-    "{epsilon:g} voxels), plus one click per region; rims up to {gamma} voxels are "
-    "left alone. All outlines count, so that figures compare with each other and not "
-    "with those of the paper. A voxel of a wrong class counts for both classes."
+    "{epsilon:g} voxels), plus one click per region; rims not thicker than {gamma} "
+    "(in voxels) are left alone. All outlines count, so that figures compare with each "
+    "other and not with those of the paper. A voxel of a wrong class counts for both "
+    "classes."
 )
 
 
@@ -158,16 +159,25 @@ def series_of(found: Mapping[str, Any]) -> list[Series]:
             name,
             found["colors"][name],
             tuple(
-                Point(row["minutes"], row["dice"][name],
-                      f"{row['version']}: Dice {row['dice'][name]:.3f} of {name} after "
-                      f"{row['minutes']:.1f} min",
-                      row["was_reference"])
+                _point(row, name, is_first=not number)
                 for row in found["versions"]
                 if row["dice"].get(name) is not None
             ),
         )
-        for name in found["classes"]
-    ]  # fmt: skip
+        for number, name in enumerate(found["classes"])
+    ]
+
+
+def _point(row: Mapping[str, Any], name: str, *, is_first: bool) -> Point:
+    dice, is_own = row["dice"][name], row["was_reference"]
+    return Point(
+        row["minutes"],
+        dice,
+        f"{row['version']}: Dice {dice:.3f} of {name} after {row['minutes']:.1f} min",
+        name=row["version"] if is_first else "",
+        is_hollow=is_own,
+        careful=row["dice_elsewhere"][name] if is_own else None,
+    )
 
 
 def _people(found: Mapping[str, Any]) -> Iterator[str]:

@@ -14,9 +14,10 @@ slice along the axis that somebody edits, for one class against the rest::
     regions           separate parts of FP' and of FN'', corners touching
     effort            points + regions, summed over the slices
 
-The paper counts points only where an outline separates what is right from what is not,
-and a click for each region without any such outline. Here every outline and every
-region counts: figures compare with each other, not with published ones.
+The paper's program counts points only along the outline of the object itself, and a
+click for each region that has no part in it: a blob that stands alone, a hole inside.
+Here every outline and every region counts, which needs no look at what is beside it;
+figures compare with each other, not with published ones.
 """
 
 from __future__ import annotations

@@ -21,14 +21,22 @@ class Point:
 
     Attributes
     ----------
+    text
+        What is said of it when the mouse points at it.
+    name
+        Written below it.
     is_hollow
         Whether it is to be taken with care.
+    careful
+        What it would be with care, drawn as a cross; None for no cross.
     """
 
     x: float
     y: float
     text: str
+    name: str = ""
     is_hollow: bool = False
+    careful: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,14 @@ def _drawn(one: Series, top: float) -> Iterator[str]:
             f'stroke="{color}" stroke-width="1.5">'
             f"<title>{escape(point.text)}</title></circle>"
         )
+        if point.careful is not None:
+            _, cross = _place(point.x, point.careful, top)
+            yield (
+                f'<path d="M {x - 4:.1f} {cross - 4:.1f} l 8 8 m 0 -8 l -8 8" '
+                f'stroke="{color}" stroke-width="1.5"/>'
+            )
+        if point.name:
+            yield _text(x, y + 18, point.name, "middle")
 
 
 def _key(one: Series, number: int) -> str:

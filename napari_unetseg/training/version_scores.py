@@ -262,6 +262,8 @@ def _dice(overlap: np.ndarray) -> float | None:
 
 def _parts(box: Box, axis: int) -> Iterator[Box]:
     """Yield parts of a box that fit into memory: some slices each."""
+    if box.is_empty:
+        return
     edges = [min(n, PART_EDGE) for n in box.shape]
     edges[axis] = 1
     n_slices = max(1, PART_VOXELS // int(np.prod(edges)))

@@ -15,7 +15,8 @@ _HEIGHT = 170
 _TIP = (
     "Dice of each version on the reviewed regions that it has predicted, against the "
     "active minutes of everybody until it was made. A hollow point was accepted as it "
-    "was in some of these regions, and so is its own reference there."
+    "was in some of these regions, and so is its own reference there; the cross is its "
+    "Dice in the others."
 )
 
 
@@ -72,6 +73,16 @@ class EffortPlot(QWidget):
             symbolPen=pg.mkPen(series.color, width=1.5),
             symbolBrush=[paper if point.is_hollow else full for point in series.points],
         )
+        careful = [(p.x, p.careful) for p in series.points if p.careful is not None]
+        if careful:
+            axes.plot(
+                *zip(*careful, strict=True),
+                pen=None,
+                symbol="x",
+                symbolSize=7,
+                symbolPen=None,
+                symbolBrush=full,
+            )
 
     def _name_versions(self, axes: Any, found: Mapping[str, Any]) -> None:
         """Write the names of the versions under their points."""
@@ -81,8 +92,10 @@ class EffortPlot(QWidget):
         for row in found["versions"]:
             known = [value for value in row["dice"].values() if value is not None]
             if known:
-                name = pg.TextItem(row["version"], self._palette.muted, anchor=(0.5, 0))
-                name.setPos(row["minutes"], min(known) - 0.03)
+                name = pg.TextItem(
+                    row["version"], self._palette.muted, anchor=(0.5, -0.2)
+                )
+                name.setPos(row["minutes"], min(known))
                 axes.addItem(name)
 
     def _make_plot(self) -> None:
@@ -97,7 +110,7 @@ class EffortPlot(QWidget):
         axes.hideButtons()
         axes.setMenuEnabled(False)
         axes.showGrid(x=False, y=True, alpha=0.15)
-        axes.setYRange(0, 1)
+        axes.setYRange(0, 1, padding=0.08)  # else the 1 is cut off
         axes.getAxis("left").setWidth(38)
         self._paint_axes()
         self._layout.addWidget(self._plot)

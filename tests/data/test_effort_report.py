@@ -89,19 +89,25 @@ def test_without_versions_the_page_says_what_to_do(found, tmp_path: Path) -> Non
 
 def test_a_version_that_was_the_reference_is_a_hollow_point(found) -> None:
     (series,) = series_of(found)
-    assert [(p.x, p.y, p.is_hollow) for p in series.points] == [
-        (0.0, 0.875, False), (9.5, 1.0, True),
+    assert [(p.x, p.y, p.is_hollow, p.careful) for p in series.points] == [
+        (0.0, 0.875, False, None), (9.5, 1.0, True, 0.625),
     ]  # fmt: skip
 
 
 def test_points_stand_where_their_numbers_say() -> None:
-    series = Series(EVIL, "#0072b2", (Point(0, 0, "a"), Point(10, 1, "b", True)))
+    series = Series(
+        EVIL, "#0072b2", (Point(0, 0, "a"), Point(10, 1, "b", "v2", True, 0))
+    )
     root = ElementTree.fromstring(scatter([series], "min", "Dice", "title"))
     circles = [e.attrib for e in root.iter() if e.tag.endswith("circle")]
     first, second, key = circles
+    (cross,) = (e.attrib["d"] for e in root.iter() if e.tag.endswith("path"))
+    x, y = float(second["cx"]), float(first["cy"])
+    assert cross.startswith(f"M {x - 4:.1f} {y - 4:.1f} ")
     assert float(first["cx"]) == float(key["cx"])  # the left end of the axis
     assert float(first["cy"]) > float(second["cy"])
     assert first["fill"] == "#0072b2" and second["fill"] == "var(--paper)"
+    assert "v2" in [e.text for e in root.iter() if e.tag.endswith("text")]
     lines = [e.attrib for e in root.iter() if e.tag.endswith("}line")]
     assert float(second["cx"]) == max(float(one["x2"]) for one in lines)
 

@@ -28,7 +28,8 @@ COLORS = {"cell": "#e69f00", "fibre": "#56b4e9"}
 def version(name: str, minutes: float, dice: dict[str, Any], own: int = 0) -> dict:
     return {
         "version": name, "minutes": minutes, "strokes": 1200, "n_voxels": 1000,
-        "n_own": own, "was_reference": own > 0, "dice": dice, "hce_per_mvoxel": 2500.4,
+        "n_own": own, "was_reference": own > 0, "dice": dice,
+        "dice_elsewhere": {"cell": 0.625, "fibre": None}, "hce_per_mvoxel": 2500.4,
     }  # fmt: skip
 
 
@@ -107,13 +108,14 @@ def test_one_point_per_version_in_the_colours_of_the_classes(qtbot: QtBot) -> No
     qtbot.addWidget(plot)
     plot.set_palette(palette_of("dark"))
     plot.show_found(FOUND)
-    cell, fibre = plot._plot.getPlotItem().listDataItems()
+    cell, cross, fibre = plot._plot.getPlotItem().listDataItems()
     assert (list(cell.xData), list(cell.yData)) == ([0.0, 12.0], [0.5, 0.75])
     assert (list(fibre.xData), list(fibre.yData)) == ([12.0], [0.25])
+    assert (list(cross.xData), list(cross.yData)) == ([12.0], [0.625])
     fills = [brush.color().name() for brush in cell.opts["symbolBrush"]]
     assert fills == [COLORS["cell"], palette_of("dark").card]  # v2 was the reference
     plot.set_palette(palette_of("light"))
-    cell, _ = plot._plot.getPlotItem().listDataItems()
+    cell, *_ = plot._plot.getPlotItem().listDataItems()
     assert cell.opts["symbolBrush"][1].color().name() == palette_of("light").card
     plot.show_found({**FOUND, "versions": []})
     assert plot.isHidden()
