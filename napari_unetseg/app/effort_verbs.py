@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from napari_unetseg.app.project import Project
 from napari_unetseg.app.session_base import SessionBase
 from napari_unetseg.config import EffortConfig
 from napari_unetseg.data.effort import Effort, EffortMeter, summed
@@ -31,6 +33,8 @@ class EffortVerbs(SessionBase):
     def __init__(self) -> None:
         super().__init__()
         self._opened_at = datetime.now(UTC)
+        self._meter: tuple[Project, EffortMeter] | None = None
+        self._metering = threading.Lock()
         self.project_changed.connect(self._note_opening)
 
     def measure_effort(self, **options: object) -> None:
@@ -46,14 +50,24 @@ class EffortVerbs(SessionBase):
         project, since = self.project, self._opened_at
         if project is None:
             return None
-        try:
-            meter = EffortMeter(project.corrections)
-        except ProjectError:
-            return None
-        here, total = (
-            summed(meter.measure(since=when, changed=False)) for when in (since, None)
-        )
+        with self._metering:
+            try:
+                meter = self._meter_of(project)
+            except ProjectError:
+                return None
+            here, total = (
+                summed(meter.measure(since=when, changed=False))
+                for when in (since, None)
+            )
         return EffortNow(here, total)
 
+    def _meter_of(self, project: Project) -> EffortMeter:
+        """Return the meter of a project, up to date: it reads only what is new."""
+        if self._meter is None or self._meter[0] is not project:
+            self._meter = project, EffortMeter(project.corrections)
+        else:
+            self._meter[1].update()
+        return self._meter[1]
+
     def _note_opening(self, _project: object) -> None:
-        self._opened_at = datetime.now(UTC)
+        self._opened_at, self._meter = datetime.now(UTC), None

@@ -14,7 +14,7 @@ nobody's work and counted apart.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -103,7 +103,7 @@ class Spent(NamedTuple):
 
 
 class EffortMeter:
-    """Reads a journal once and answers what correcting cost.
+    """Reads a journal and answers what correcting cost; not thread-safe.
 
     The rows are held without their voxels; these are read one stroke at a time.
 
@@ -115,9 +115,22 @@ class EffortMeter:
 
     def __init__(self, corrections: CorrectionStore, pause_s: float = PAUSE_S) -> None:
         self._store, self._pause_s = corrections, pause_s
-        self._rows = corrections.strokes()
-        self._reviewed = corrections.reviewed()
-        self._rejected = corrections.rejected_by()
+        self._rows: list[_Row] = []
+        self._histories: defaultdict[str, History] = defaultdict(History)
+        self.update()
+
+    def update(self) -> None:
+        """Read what was done since the last time."""
+        after = self._rows[-1].stroke.sequence if self._rows else 0
+        for stroke in self._store.strokes(after=after):
+            self._histories[stroke.annotator].take(stroke)
+            self._rows.append(_Row(moment(stroke.time), stroke))
+        self._notes = [
+            *(_Note(moment(note.time), note.annotator, note.model_version, note.state)
+              for note in self._store.reviewed()),
+            *(_Note(moment(time), annotator, version, "")
+              for annotator, time, version in self._store.rejected_by()),
+        ]  # fmt: skip
         self._deeds = self._deeds_in_time()
 
     def measure(
@@ -138,15 +151,16 @@ class EffortMeter:
             If the voxels of a stroke cannot be read.
         """
         sums: defaultdict[Key, _Sum] = defaultdict(_Sum)
-        histories = _histories(self._rows)
-        for row in self._rows:
-            if since is None or moment(row.time) >= since:
-                is_live = histories[row.annotator].counts(row)
+        for when, row in self._rows:
+            if since is None or when >= since:
+                is_live = self._histories[row.annotator].counts(row)
                 known = sums[row.annotator, row.model_version]
                 known.add(row, is_live=is_live)
                 if changed and is_live and is_work(row):
                     known.n_changed += self._n_changed(row)
-        self._add_notes(sums, since)
+        for note in self._notes:
+            if since is None or note.when >= since:
+                sums[note.annotator, note.model_version].note(note.state)
         for key, seconds in self._seconds(since=since).items():
             sums[key].active_s = seconds
         found = (sums[key].as_effort(key, changed) for key in sorted(sums, key=_order))
@@ -155,8 +169,11 @@ class EffortMeter:
     def spent_until(self, when: datetime) -> Spent:
         """Return what had been spent at a moment, to the second."""
         when = when.replace(microsecond=999_999)
-        rows = [row for row in self._rows if moment(row.time) <= when]
-        live = (e for h in _histories(rows).values() for e in h.counting())
+        histories: defaultdict[str, History] = defaultdict(History)
+        for then, row in self._rows:
+            if then <= when:
+                histories[row.annotator].take(row)
+        live = (edit for history in histories.values() for edit in history.counting())
         return Spent(
             sum(map(is_work, live)), sum(self._seconds(until=when).values(), 0.0)
         )
@@ -165,24 +182,14 @@ class EffortMeter:
         voxels = self._store.voxels(row)
         return int(np.count_nonzero(voxels.old != voxels.new))
 
-    def _add_notes(self, sums: defaultdict[Key, _Sum], since: datetime | None) -> None:
-        for note in self._reviewed:
-            if since is None or moment(note.time) >= since:
-                sums[note.annotator, note.model_version].reviewed[note.state] += 1
-        for annotator, time, version in self._rejected:
-            if since is None or moment(time) >= since:
-                sums[annotator, version].n_rejected_clicks += 1
-
     def _deeds_in_time(self) -> dict[str, list[tuple[datetime, str | None]]]:
         """Return by person when something was done, and over which version."""
         deeds: defaultdict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
-        for row in self._rows:
+        for when, row in self._rows:
             if row.tool not in BROUGHT_IN:
-                deeds[row.annotator].append((moment(row.time), row.model_version))
-        for note in self._reviewed:
-            deeds[note.annotator].append((moment(note.time), note.model_version))
-        for annotator, time, version in self._rejected:
-            deeds[annotator].append((moment(time), version))
+                deeds[row.annotator].append((when, row.model_version))
+        for note in self._notes:
+            deeds[note.annotator].append((note.when, note.model_version))
         # By time and not by row: rows of a merged copy follow those made here.
         return {name: sorted(d, key=lambda one: one[0]) for name, d in deeds.items()}
 
@@ -231,6 +238,22 @@ def moment(text: str) -> datetime:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
+class _Row(NamedTuple):
+    """A row of the journal and when it was written."""
+
+    when: datetime
+    stroke: Stroke
+
+
+class _Note(NamedTuple):
+    """A region that was looked at, by its state; "" for a click that was rejected."""
+
+    when: datetime
+    annotator: str
+    model_version: str | None
+    state: str
+
+
 @dataclass
 class _Sum:
     """Adds up the rows of one person and one version."""
@@ -258,18 +281,17 @@ class _Sum:
             self.n_undone += 1
             self.n_undone_voxels += row.n_voxels
 
+    def note(self, state: str) -> None:
+        if state:
+            self.reviewed[state] += 1
+        else:
+            self.n_rejected_clicks += 1
+
     def as_effort(self, key: Key, changed: bool) -> Effort:
         own = {**vars(self), "strokes": dict(self.strokes),
                "reviewed": dict(self.reviewed)}  # fmt: skip
         own["n_changed"] = self.n_changed if changed else None
         return Effort(*key, **own)
-
-
-def _histories(rows: Sequence[Stroke]) -> dict[str, History]:
-    histories: defaultdict[str, History] = defaultdict(History)
-    for row in rows:
-        histories[row.annotator].take(row)
-    return dict(histories)
 
 
 def _counted(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from napari_unetseg.app import actions
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import EffortConfig, PredictConfig
 from napari_unetseg.geometry import Box
+from tests.helpers.journal_clock import JournalClock
 
 REGION = Box((0, 0, 0), (4, 16, 16))
 OTHER = Box((8, 16, 16), (12, 32, 32))
@@ -24,7 +25,11 @@ def predicted(project_with_model: Path) -> Path:
     return project_with_model
 
 
-def test_a_project_from_the_first_stroke_to_the_report(predicted: Path) -> None:
+def test_a_project_from_the_first_stroke_to_the_report(
+    predicted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = JournalClock(monkeypatch)
+    clock.turn(1e9)  # long after the model was made
     with Project.open(predicted) as project:
         store, version = project.corrections, project.active_model
         seen = project.predictions(version)
@@ -32,12 +37,14 @@ def test_a_project_from_the_first_stroke_to_the_report(predicted: Path) -> None:
         wrong = np.where(seen.read_labels(REGION) == 1, 2, 1).astype(np.uint8)
         store.commit(REGION, np.ones(REGION.shape, bool), wrong, annotator="Ana",
                      tool="brush", model_version=version)  # fmt: skip
+        clock.turn(90)
         store.add_reviewed(REGION, "Ana", version, "corrected")
         store.add_reviewed(OTHER, "Ana", version)
         found = actions.measure_effort(predicted)
 
     assert found["total"]["strokes"] == {"brush": 1}
     assert found["total"]["n_voxels"] == REGION.n_voxels
+    assert found["total"]["minutes"] == 1.5
     assert found["total"]["reviewed"] == {"corrected": 1, "accepted": 1}
     assert [part["annotator"] for part in found["people"]] == ["Ana"]
     assert found["n_regions"] == 2
@@ -51,7 +58,7 @@ def test_a_project_from_the_first_stroke_to_the_report(predicted: Path) -> None:
     )
     assert sum(row["hce"].values()) > 0
     # It was made before anybody did anything here.
-    assert (row["strokes"], row["minutes"]) == (0, 0)
+    assert (row["strokes"], row["minutes"], row["n_learned"]) == (0, 0, 0)
     assert Path(found["report"]) == predicted / "effort" / "effort.html"
     kept = json.loads(Path(found["json"]).read_text("utf-8"))
     assert kept["versions"] == found["versions"]

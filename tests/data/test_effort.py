@@ -195,3 +195,17 @@ def test_nothing_was_done_yet(store) -> None:
 
 def test_a_time_without_a_zone_is_utc() -> None:
     assert moment("2026-03-01T09:00:00") == BEGIN == moment("2026-03-01T10:00:00+01:00")
+
+
+def test_a_meter_that_is_brought_up_says_what_a_new_one_says(store, clock) -> None:
+    paint(store)
+    store.add_reviewed(FOUR, "Ana", "v1")
+    meter = EffortMeter(store)
+    clock.turn(30)
+    paint(store, tool="click")
+    paint(store, annotator="Bo")
+    store.undo("Ana")
+    store.remove_reviewed(store.reviewed()[0].id)
+    stale = meter.measure()
+    meter.update()
+    assert meter.measure() == EffortMeter(store).measure() != stale

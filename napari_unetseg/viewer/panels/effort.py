@@ -45,7 +45,7 @@ class EffortFold(QWidget):
         self._session = parts.session
         self._report: Path | None = None
         self._counted: tuple[object, ...] = ()
-        self._is_closed = False
+        self._is_counting = self._is_closed = False
         self.numbers: dict[str, tuple[QLabel, QLabel]] = {}
         self.measure = push_button(
             "Measure", _MEASURE, lambda: self._session.measure_effort(), "primary"
@@ -118,8 +118,8 @@ class EffortFold(QWidget):
             store = project.corrections
             n_reviewed = self._session.progress.total
             state = (project.folder, store.n_strokes, n_reviewed)
-        if state != self._counted:
-            self._counted = state
+        if state != self._counted and not self._is_counting:
+            self._counted, self._is_counting = state, True
             create_worker(
                 self._session.effort_now,
                 _start_thread=True,
@@ -129,10 +129,12 @@ class EffortFold(QWidget):
     def _show_numbers(self, now: EffortNow | None) -> None:
         if self._is_closed:
             return
+        self._is_counting = False
         both = (Effort(), Effort()) if now is None else (now.here, now.total)
         for column, effort in enumerate(both):
             for name, text in _texts(effort).items():
                 self.numbers[name][column].setText(text)
+        self.refresh()  # something may have changed meanwhile
 
     def _on_measured(self, found: dict[str, Any]) -> None:
         self._report = Path(found["report"])
