@@ -111,14 +111,16 @@ def _drawn(one: Series, top: float) -> Iterator[str]:
             f'stroke="{color}" stroke-width="1.5">'
             f"<title>{escape(point.text)}</title></circle>"
         )
+        lowest = y
         if point.careful is not None:
             _, cross = _place(point.x, point.careful, top)
+            lowest = max(y, cross)
             yield (
                 f'<path d="M {x - 4:.1f} {cross - 4:.1f} l 8 8 m 0 -8 l -8 8" '
                 f'stroke="{color}" stroke-width="1.5"/>'
             )
         if point.name:
-            yield _text(x, y + 18, point.name, "middle")
+            yield _text(x, lowest + 16, point.name, "middle")
 
 
 def _key(one: Series, number: int) -> str:
