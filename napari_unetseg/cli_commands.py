@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from napari_unetseg.cli_effort import add_effort
 from napari_unetseg.cli_options import add_options, lengths, names
 from napari_unetseg.cli_parts import (
     Result,
@@ -47,7 +48,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands to the parser of the program."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (_add_open, _add_new, _add_info, _add_predict, _add_train, _add_finetune,
-                _add_export, _add_merge, add_agreement, add_consensus,
+                _add_export, _add_merge, add_effort, add_agreement, add_consensus,
                 add_import_rater, _add_demo):  # fmt: skip
         add(commands)
 

@@ -291,6 +291,27 @@ class ConsensusConfig(VotesConfig):
     overwrite: bool = Field(False, description="Replace what is there.")
 
 
+class EffortConfig(Config):
+    """How the effort of correcting is measured, and where the report goes."""
+
+    out: Path | None = Field(
+        None, description="Folder for the report as JSON, CSV and HTML."
+    )
+    pause_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        120.0,
+        description="Seconds between two edits that are a pause and no work.",
+    )
+    axis: Literal["z", "y", "x"] = Field(
+        "z", description="Axis of the slices in which somebody would correct."
+    )
+    gamma: Annotated[int, Field(ge=0, le=20)] = Field(
+        1, description="Voxels of a rim that nobody would correct."
+    )
+    epsilon: Annotated[float, Field(ge=0, le=100)] = Field(
+        2.0, description="Tolerance of the outlines somebody would draw, in voxels."
+    )
+
+
 class ImportConfig(Config):
     """Whose labels are imported, and what their values mean."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from napari_unetseg.app.effort_actions import measure_effort
 from napari_unetseg.app.merging import merge_project
 from napari_unetseg.app.model_fit import check_fits
 from napari_unetseg.app.project import Project
@@ -68,6 +69,7 @@ __all__ = [
     "info",
     "list_objects",
     "make_consensus",
+    "measure_effort",
     "merge",
     "new_project",
     "predict",

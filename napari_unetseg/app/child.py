@@ -25,6 +25,7 @@ from napari_unetseg.config import (
     AgreementConfig,
     Config,
     ConsensusConfig,
+    EffortConfig,
     ExportConfig,
     NewProjectConfig,
     PredictConfig,
@@ -44,6 +45,7 @@ CONFIGS: dict[str, type[Config]] = {
     "sample": Config,
     "compare_raters": AgreementConfig,
     "make_consensus": ConsensusConfig,
+    "measure_effort": EffortConfig,
 }
 _LOOKING = {"predict"}
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from napari_unetseg.app import opening
 from napari_unetseg.app.class_verbs import ClassVerbs
+from napari_unetseg.app.effort_verbs import EffortVerbs
 from napari_unetseg.app.history_verbs import HistoryVerbs
 from napari_unetseg.app.long_work import LongWork
 from napari_unetseg.app.object_editing import ObjectVerbs
@@ -48,7 +49,9 @@ from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.inference.run import known_blocks
 
 
-class Session(PromptingVerbs, ObjectVerbs, RaterVerbs, HistoryVerbs, ClassVerbs):
+class Session(
+    PromptingVerbs, ObjectVerbs, RaterVerbs, HistoryVerbs, ClassVerbs, EffortVerbs
+):
     """The open project and everything a person can do with it."""
 
     def __init__(self, preferences: Preferences | None = None) -> None:
@@ -323,6 +326,8 @@ class Session(PromptingVerbs, ObjectVerbs, RaterVerbs, HistoryVerbs, ClassVerbs)
                 self.objects_changed.emit()
             case "compare_raters":
                 self.raters_compared.emit(dict(result))
+            case "measure_effort":
+                self.effort_measured.emit(dict(result))
             case "make_consensus":
                 self.consensus_made.emit(dict(result))
             case "export":

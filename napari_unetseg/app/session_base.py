@@ -51,6 +51,7 @@ class SessionBase(ABC):
     objects_changed = Signal()  # others were found
     raters_compared = Signal(dict)  # the report, as the agreement of raters gives it
     consensus_made = Signal(dict)  # where it is, and how good the raters are
+    effort_measured = Signal(dict)  # the report on effort
     preview_changed = Signal(object)  # ClickResult | None
     notice = Signal(Notice)
 

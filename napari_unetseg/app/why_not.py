@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from napari_unetseg.app.session_base import SessionBase
 
 _LONG = {"predict", "train", "finetune", "export", "list_objects", "compare_raters",
-         "make_consensus"}  # fmt: skip
+         "make_consensus", "measure_effort"}  # fmt: skip
 _EDITS = {"edit", "review", "add_class", "undo", "redo", "import_rater"}
 _WRITES = {"predict", "train", "finetune", *_EDITS}
 _NEEDS_MODEL = {"predict", "finetune"}
@@ -25,7 +25,7 @@ def why_not(session: SessionBase, verb: str) -> str:
         ``predict``, ``train``, ``finetune``, ``export``, ``list_objects``, ``edit``,
         ``click``, ``follow``, ``review``, ``add_class``, ``undo``, ``redo``,
         ``cancel``, ``worklist``, ``compare_raters``, ``make_consensus``,
-        ``adjudicate`` or ``import_rater``.
+        ``adjudicate``, ``import_rater`` or ``measure_effort``.
     """
     project, job = session.project, session.job
     if verb == "cancel":
@@ -63,6 +63,12 @@ def _why_not_follow(session: SessionBase) -> str:
     return ""
 
 
+def _why_not_effort(session: SessionBase) -> str:
+    if not session.has_labels:
+        return "Nothing was corrected or reviewed yet."
+    return ""
+
+
 def _why_not_worklist(session: SessionBase) -> str:
     if session.predictions is None:
         return "Predict something first: the list ranks what the model is unsure of."
@@ -97,6 +103,7 @@ _WHY = {
     "finetune": _why_not_train,
     "follow": _why_not_follow,
     "worklist": _why_not_worklist,
+    "measure_effort": _why_not_effort,
     "compare_raters": _why_not_compare,
     "make_consensus": _why_not_compare,
     "adjudicate": _why_not_adjudicate,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from napari_unetseg.data.report_files import as_csv, write_files
 from napari_unetseg.data.report_html import page
-from napari_unetseg.errors import explained_writing
 
 HEAD = ("part", "measure", "class", "rater", "other_rater", "value")
 Row: TypeAlias = tuple[str, str, str, str, str, Any]
@@ -41,20 +38,10 @@ def write_report(folder: Path, found: Mapping[str, Any], title: str) -> dict[str
     """
     texts = {
         "json": json.dumps(found, indent=2, ensure_ascii=False),
-        "csv": _csv(found),
+        "csv": as_csv(HEAD, rows_of(found)),
         "html": page(found, title),
     }
-    with explained_writing("the report", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for suffix, text in texts.items():
-            partial = folder / f"agreement.{suffix}.{os.getpid()}.partial"
-            partial.write_text(text, "utf-8", newline="")
-            partial.replace(folder / f"agreement.{suffix}")
-    return {
-        "report": str(folder / "agreement.html"),
-        "csv": str(folder / "agreement.csv"),
-        "json": str(folder / "agreement.json"),
-    }
+    return write_files(folder, "agreement", texts)
 
 
 def rows_of(found: Mapping[str, Any]) -> Iterator[Row]:
@@ -93,20 +80,3 @@ def _rows_of_part(name: str, part: Mapping[str, Any]) -> Iterator[Row]:
             yield name, "dice", class_name, a, b, value
         for class_name, value in pair["class_kappa"].items():
             yield name, "cohen_kappa", class_name, a, b, value
-
-
-def _csv(found: Mapping[str, Any]) -> str:
-    """Return the numbers as text; a cell that a program might run is defused."""
-    stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(HEAD)
-    for row in rows_of(found):
-        writer.writerow([_safe(cell) for cell in row])
-    return stream.getvalue()
-
-
-def _safe(cell: Any) -> Any:
-    if cell is None:
-        return ""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") \
-        else cell  # fmt: skip

@@ -262,6 +262,7 @@ class CorrectionStore(TakingBack, ReviewedRegions):
         self,
         annotator: str | None = None,
         *,
+        after: int = 0,
         until: int | None = None,
         within: Box | None = None,
     ) -> list[Stroke]:
@@ -269,10 +270,12 @@ class CorrectionStore(TakingBack, ReviewedRegions):
 
         Parameters
         ----------
-        until, within
-            Only rows up to this number, and only those near this box.
+        after, until, within
+            Only rows after and up to these numbers, and only those near this box.
         """
-        return self._journal.strokes(annotator=annotator, until=until, within=within)
+        return self._journal.strokes(
+            annotator=annotator, after=after, until=until, within=within
+        )
 
     def edits_before(
         self, before: int | None, n: int, annotator: str | None = None

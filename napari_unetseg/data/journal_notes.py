@@ -100,6 +100,13 @@ class ReviewNotes(JournalFile):
         rows = self._rows("SELECT z, y, x, class_id FROM rejected_clicks ORDER BY id")
         return [((r[0], r[1], r[2]), r[3]) for r in rows]
 
+    def rejected_by(self) -> list[tuple[str, str, str | None]]:
+        """Return annotator, time and model version of the clicks that were rejected."""
+        rows = self._rows(
+            "SELECT annotator, time, model_version FROM rejected_clicks ORDER BY id"
+        )
+        return [(r[0], r[1], r[2]) for r in rows]
+
     def notes(self, table: str) -> list[tuple[Any, ...]]:
         """Return the rows of ``reviewed`` or ``rejected_clicks`` without their ids."""
         return self._rows(f"SELECT {self._known(table)} FROM {table} ORDER BY id")

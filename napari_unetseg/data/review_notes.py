@@ -67,6 +67,10 @@ class ReviewedRegions(Writable):
         """Return point and class of the clicks that were rejected."""
         return self._journal.rejected_clicks()
 
+    def rejected_by(self) -> list[tuple[str, str, str | None]]:
+        """Return annotator, time and model version of the clicks that were rejected."""
+        return self._journal.rejected_by()
+
     def add_notes_of(self, source: Journal) -> tuple[int, int]:
         """Append regions and clicks of another journal; return how many of each."""
         self._check_writable()

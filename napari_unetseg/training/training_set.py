@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -142,9 +143,10 @@ def collect(
         If there are no labels, or only one kind of them.
     """
     names = tuple(annotators) or tuple(corrections.annotators())
+    folder = None if predictions is None else predictions.path.parent
     accepted = [
         (reviewed.annotator, Accepted(reviewed.box, seen))
-        for reviewed, seen in _accepted(corrections, predictions)
+        for reviewed, seen in accepted_regions(corrections, folder)
         if not annotators or reviewed.annotator in annotators
     ]
     regions = [
@@ -202,22 +204,29 @@ def majority(labels: Sequence[np.ndarray]) -> np.ndarray:
     return best
 
 
-def _accepted(
-    corrections: CorrectionStore, predictions: PredictionStore | None
+def accepted_regions(
+    corrections: CorrectionStore, folder: Path | None
 ) -> Iterator[tuple[Reviewed, PredictionStore | None]]:
-    """Yield accepted regions with the prediction that was seen, if it still exists."""
+    """Yield accepted regions with the prediction that was seen, if it still exists.
+
+    Parameters
+    ----------
+    folder
+        Of the predictions of all model versions; None if there are none.
+    """
+    opened: dict[Path, PredictionStore] = {}
     for reviewed in corrections.reviewed():
         if not reviewed.is_confirmed:
             continue
         if reviewed.model_version is None:
             yield reviewed, None
-        elif predictions is not None:
+        elif folder is not None:
             # What a later model says there was never accepted by anybody.
-            path = predictions.path.with_name(f"{reviewed.model_version}.zarr")
-            if path == predictions.path:
-                yield reviewed, predictions
-            elif PredictionStore.exists(path):
-                yield reviewed, PredictionStore.open(path)
+            path = folder / f"{reviewed.model_version}.zarr"
+            if path not in opened and PredictionStore.exists(path):
+                opened[path] = PredictionStore.open(path)
+            if path in opened:
+                yield reviewed, opened[path]
 
 
 def check_counts(counts: Mapping[str, int]) -> None:

@@ -21,6 +21,7 @@ DOING = {
     "sample": "making the sample",
     "compare_raters": "comparing raters",
     "make_consensus": "finding the consensus",
+    "measure_effort": "measuring effort",
 }
 TIP = "What is going on. Click to see all messages."
 _STOP_TIP = "Stop what is running. What is finished stays."

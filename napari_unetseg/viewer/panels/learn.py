@@ -26,6 +26,7 @@ from napari_unetseg.viewer.controls import (
     set_hint,
 )
 from napari_unetseg.viewer.header import import_model
+from napari_unetseg.viewer.panels.effort import EffortFold
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.plots import TrainingPlot
 from napari_unetseg.viewer.style import Palette, set_role
@@ -80,6 +81,8 @@ class LearnPanel(Panel):
         self.body.addWidget(self.more)
         self.body.addWidget(self.plot)
         self.body.addWidget(self.versions)
+        self.effort = EffortFold(parts)
+        self.body.addWidget(self.effort)
 
     def finetune(self) -> None:
         """Train the active model further."""
@@ -112,13 +115,20 @@ class LearnPanel(Panel):
             classes = () if project is None else project.classes
             self.plot.show_steps(self.session.training_steps, classes)
         self.versions.refresh()
+        self.effort.refresh()
         self.set_summary(self._summary())
 
     def set_palette(self, palette: Palette) -> None:
         """Take other colours for the curves."""
         self.plot.set_palette(palette)
         self.versions.belief.set_palette(palette)
+        self.effort.set_palette(palette)
         self.mark()
+
+    def close_panel(self) -> None:
+        """Let go of the session."""
+        super().close_panel()
+        self.effort.close_fold()
 
     def _show_buttons(self, has_model: bool, is_training: bool) -> None:
         problem = self.form.problem
