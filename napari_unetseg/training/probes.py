@@ -38,10 +38,12 @@ def unseen_regions(
 
 def labelled_part(labels: Labels, box: Box) -> Box:
     """Return the part of a box that is worth a look: where its labels are."""
-    at = np.argwhere(labels.read(box) != UNSET)
-    low = zyx(int(n) for n in at.min(axis=0) + np.array(box.start))
-    high = zyx(int(n) + 1 for n in at.max(axis=0) + np.array(box.start))
-    middle = zyx(int(n) for n in at[len(at) // 2] + np.array(box.start))
+    values = labels.read(box)
+    known = values != UNSET
+    at = np.argwhere(known) + np.array(box.start)
+    low, high = zyx(at.min(axis=0)), zyx(at.max(axis=0) + 1)
+    objects = np.argwhere(known & (values > 0)) + np.array(box.start)
+    middle = zyx(np.median(objects if len(objects) else at, axis=0))
     return Box(low, high).intersection(Box.around(middle, LARGEST))
 
 

@@ -35,6 +35,7 @@ _MARKS = {
     VersionState.CANDIDATE: "◇ candidate",
     VersionState.USED_BEFORE: "used before",
 }
+_EXACTLY = Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchRecursive
 _INDENT = 10  # px per generation
 _DEEPEST = 6  # later generations stand beside this one: the dock is narrow
 _ROWS = 6
@@ -75,6 +76,11 @@ class VersionList(QWidget):
         items = self.tree.selectedItems()
         return str(items[0].data(0, Qt.ItemDataRole.UserRole)) if items else ""
 
+    def select(self, version: str) -> None:
+        """Select a version; an unknown one selects nothing."""
+        found = self.tree.findItems(version, _EXACTLY, 0)
+        self.tree.setCurrentItem(found[0] if found else None)
+
     def use(self) -> None:
         """Make the selected version the active one."""
         if self.selected and self.button.isEnabled():
@@ -109,9 +115,7 @@ class VersionList(QWidget):
         self.tree.expandAll()
         self.tree.setFixedHeight((min(len(cards), _ROWS) + 1) * 24 + 8)
         if known is not None and known[0] == project.folder:
-            wanted = _new_candidate(states, known[1]) or selected
-            if wanted in rows:
-                self.tree.setCurrentItem(rows[wanted])
+            self.select(_new_candidate(states, known[1]) or selected)
 
     def _show_selected(self) -> None:
         """Show the report of the selected version, and what can be done with it."""
