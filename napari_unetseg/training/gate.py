@@ -14,7 +14,7 @@ version that does not pass stays, and can be used all the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ from napari_unetseg.training.hold_out import (
 from napari_unetseg.training.probes import (
     N_PROBES,
     accepted_tiles,
+    classes_to_judge,
     labelled_part,
     other_tiles,
     unseen_regions,
@@ -57,10 +58,6 @@ LEAST_GAIN = 0.005  # of the mean Dice: less is not worth another model
 MOST_LOST = 0.01  # of the Dice on what was accepted before
 LEAST_KEPT = 0.8  # Dice with the champion where that is sure
 MOST_WORSE_ECE = 0.02
-_NO_CLASS = (
-    f"Of no class there are enough voxels in {LEAST_TO_JUDGE} of the regions that were "
-    "held out. Review regions with more objects in them."
-)
 VANISHED = 0.1  # of the voxels of a class that the champion finds rightly
 
 
@@ -70,6 +67,8 @@ class Contest:
 
     Attributes
     ----------
+    load
+        Returns champion and challenger; called if there is something to compare on.
     names
         Of the champion, which is in use, and of the challenger.
     regions
@@ -84,8 +83,7 @@ class Contest:
     normalisation: Normalisation
     training_set: TrainingSet
     classes: tuple[ClassInfo, ...]
-    champion: Predictor
-    challenger: Predictor
+    load: Callable[[], tuple[Predictor, Predictor]]
     names: tuple[str, str]
     regions: tuple[Box, ...]
     n_whole: int
@@ -121,18 +119,20 @@ def contest_of(
     whole = {region.box for region in training_set.regions if region.is_whole}
     accepted = accepted_tiles(training_set, regions)
     n_others = N_PROBES - len(accepted)
-    how = PredictConfig(flips=1, device=config.device, threads=config.threads)
-    champion = NetworkPredictor.load(models[0], config=how, sample=sample)
-    # The same engine for both: they differ by what they learned and nothing else.
-    same = PredictConfig.model_validate({**dict(how), "backend": champion.backend})
-    challenger = NetworkPredictor.load(models[1], config=same)
+
+    def load() -> tuple[Predictor, Predictor]:
+        how = PredictConfig(flips=1, device=config.device, threads=config.threads)
+        champion = NetworkPredictor.load(models[0], config=how, sample=sample)
+        # The same engine for both: they differ by what they learned and nothing else.
+        same = PredictConfig.model_validate({**dict(how), "backend": champion.backend})
+        return champion, NetworkPredictor.load(models[1], config=same)
+
     return Contest(
         volume=volume,
         normalisation=normalisation,
         training_set=training_set,
         classes=classes,
-        champion=champion,
-        challenger=challenger,
+        load=load,
         names=(models[0].name, models[1].name),
         regions=regions,
         n_whole=sum(box in whole for box in regions),
@@ -154,14 +154,15 @@ def judge(
     Cancelled
         If somebody asked to stop.
     """
-    champion = contest.names[0]
+    champion, labels = contest.names[0], contest.training_set.labels
     if len(contest.regions) < LEAST_TO_JUDGE:
         return not_judged(champion, _too_few(contest))
-    rivals = _compared(contest, on_event, is_cancelled)
-    scores = rivals.on_regions()
-    if scores is None:
-        return not_judged(champion, _NO_CLASS)
-    found = compare(*scores)
+    parts = [labelled_part(labels, box) for box in contest.regions]
+    judged = classes_to_judge(labels, parts, len(contest.classes))
+    if not judged.any():
+        return not_judged(champion, _no_class(contest))
+    rivals = _compared(contest, parts, judged, on_event, is_cancelled)
+    found = compare(*rivals.on_regions())
     checks = (
         _better(found, contest),
         *_nothing_lost(rivals, contest),
@@ -175,11 +176,16 @@ def judge(
     return kept(champion, failed[0].said, checks=checks, figures=figures)
 
 
-def _compared(contest: Contest, on_event: OnEvent, is_cancelled: IsCancelled) -> Rivals:
+def _compared(
+    contest: Contest,
+    parts: Sequence[Box],
+    judged: np.ndarray,
+    on_event: OnEvent,
+    is_cancelled: IsCancelled,
+) -> Rivals:
     """Let both predict everywhere, and count."""
-    rivals = Rivals(contest.champion, contest.challenger, len(contest.classes))
+    rivals = Rivals(*contest.load(), judged)
     labels = contest.training_set.labels
-    parts = [labelled_part(labels, box) for box in contest.regions]
     work = [
         *((rivals.add_region, box) for box in parts),
         *((rivals.add_accepted, box) for box in contest.accepted),
@@ -208,6 +214,14 @@ def _too_few(contest: Contest) -> str:
     return (
         f"{missing} more reviewed {noun} would allow a comparison with {champion}. "
         f"Review them and fine-tune again, or use {challenger} and see."
+    )
+
+
+def _no_class(contest: Contest) -> str:
+    return (
+        f"No class has enough labels in {LEAST_TO_JUDGE} of the held-out regions. "
+        "Review more regions with objects in them and fine-tune again, or use "
+        f"{contest.names[1]} and see."
     )
 
 

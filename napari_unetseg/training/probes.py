@@ -15,6 +15,7 @@ from napari_unetseg.training.training_set import Labels, TrainingSet
 N_PROBES = 16
 TILE: Zyx = (16, 64, 64)
 LARGEST: Zyx = (16, 128, 128)  # part of a region that is looked at
+LEAST_OF_A_CLASS = 50  # voxels: of fewer nothing can be said
 _SEED = 0  # the same tiles for every version
 
 
@@ -45,6 +46,24 @@ def labelled_part(labels: Labels, box: Box) -> Box:
     objects = np.argwhere(known & (values > 0)) + np.array(box.start)
     middle = zyx(np.median(objects if len(objects) else at, axis=0))
     return Box(low, high).intersection(Box.around(middle, LARGEST))
+
+
+def classes_to_judge(
+    labels: Labels, parts: Sequence[Box], n_classes: int
+) -> np.ndarray:
+    """Return which classes have enough labels in these boxes, bool (class,).
+
+    One region says nothing of how a class is found in others: a class needs as many
+    regions as a comparison.
+    """
+    counts = np.zeros((len(parts), n_classes + 1), np.int64)
+    for row, part in zip(counts, parts, strict=True):
+        values = labels.read(part)
+        row += np.bincount(values[values != UNSET], minlength=n_classes + 1)
+    each = counts[:, 1:]
+    several = (each > 0).sum(axis=0) >= LEAST_TO_JUDGE
+    enough: np.ndarray = several & (each.sum(axis=0) >= LEAST_OF_A_CLASS)
+    return enough
 
 
 def accepted_tiles(

@@ -11,7 +11,7 @@ from napari_unetseg.data.volume import Volume
 from napari_unetseg.geometry import Block, Box
 from napari_unetseg.models.predictor import Predictor
 from napari_unetseg.training.bootstrap import Score
-from napari_unetseg.training.hold_out import LEAST_TO_JUDGE
+from napari_unetseg.training.probes import LEAST_OF_A_CLASS
 from napari_unetseg.training.scores import (
     Truth,
     calibration_error,
@@ -21,7 +21,6 @@ from napari_unetseg.training.scores import (
 from napari_unetseg.training.training_set import Labels
 
 SURE = 250  # of 255: a probability of 0.98
-LEAST_OF_A_CLASS = 50  # voxels: of fewer nothing can be said
 
 Pair = tuple[float, float]
 
@@ -31,16 +30,17 @@ class Rivals:
 
     Parameters
     ----------
-    n_classes
-        Of the project; a model may know fewer.
+    judged
+        Which classes of the project count on regions, bool (class,); a model may know
+        fewer.
     """
 
     def __init__(
-        self, champion: Predictor, challenger: Predictor, n_classes: int
+        self, champion: Predictor, challenger: Predictor, judged: np.ndarray
     ) -> None:
         self._rivals = champion, challenger
-        self._n_classes = n_classes
-        self._labelled: list[np.ndarray] = []
+        self._judged, self._n_classes = judged, len(judged)
+        n_classes = self._n_classes
         self._regions: list[tuple[Score, Score]] = []
         self._accepted: list[tuple[Score, Score]] = []
         self._accepted_labels = np.zeros(n_classes + 1, np.int64)
@@ -57,7 +57,6 @@ class Rivals:
         truth = _truth(labels, box)
         found = self._predicted(volume, normalisation, box)
         self._regions.append(self._scores(found, truth))
-        self._labelled.append(truth.count(self._n_classes)[1:])
         self._count_right(found, truth)
         where = near_objects(truth, *(said.labels for said in found))
         share = np.stack([truth.labels[where] == c + 1 for c in range(self._n_classes)])
@@ -89,18 +88,9 @@ class Rivals:
 
     # --- what it came to ---------------------------------------------------------
 
-    def on_regions(self) -> tuple[list[Score], list[Score]] | None:
-        """Return the scores of both per region, for classes that can be judged.
-
-        One region says nothing of how a class is found in others: a class needs as
-        many regions as a comparison. None if there is no such class.
-        """
-        labelled = np.array(self._labelled)
-        enough = labelled.sum(axis=0) >= LEAST_OF_A_CLASS
-        known = enough & ((labelled > 0).sum(axis=0) >= LEAST_TO_JUDGE)
-        if not known.any():
-            return None
-        return _of_both(self._regions, known)
+    def on_regions(self) -> tuple[list[Score], list[Score]]:
+        """Return the scores of both per region, of the classes that count."""
+        return _of_both(self._regions, self._judged)
 
     def on_accepted(self) -> Pair | None:
         """Return the mean Dice of both on what was accepted before."""

@@ -66,8 +66,7 @@ def contest(phantom_path: Path, truth: np.ndarray, classes: Classes) -> Contest:
         normalisation=Normalisation(low=(60.0,), high=(230.0,)),
         training_set=from_label_arrays({"Ana": truth}, classes),
         classes=classes,
-        champion=Fake(worse(truth, 0.3)),
-        challenger=Fake(truth),
+        load=lambda: (Fake(worse(truth, 0.3)), Fake(truth)),
         names=("v1", "v2"),
         regions=CELLS[:6],
         n_whole=6,
@@ -81,9 +80,7 @@ def contest(phantom_path: Path, truth: np.ndarray, classes: Classes) -> Contest:
 def decide(contest: Contest) -> Judge:
     def with_changes(champion: Any, challenger: Any, **changes: Any) -> Verdict:
         fields = vars(contest) | changes
-        return judge(
-            Contest(**fields | {"champion": champion, "challenger": challenger})
-        )
+        return judge(Contest(**fields | {"load": lambda: (champion, challenger)}))
 
     return with_changes
 
@@ -183,7 +180,7 @@ def test_a_class_of_one_region_decides_nothing(
     labels = from_label_arrays({"Ana": fibres}, ())
     none = decide(Fake(truth), Fake(truth), training_set=labels, **only_fibre)
     assert none.outcome == "not_judged"
-    assert "review regions with more objects" in none.said.lower()
+    assert "Review more regions with objects in them" in none.said
 
 
 def test_the_same_contest_has_the_same_end(contest: Contest) -> None:
