@@ -109,7 +109,10 @@ class Loop:
             return [f"{item.box} {item.reason}" for item in items]
 
     def train(self, budget_s: float, *, parent: bool, seed: int) -> dict[str, Any]:
-        """Train from nothing or fine-tune, and predict all sections."""
+        """Train from nothing or fine-tune, and predict all sections.
+
+        As for everybody else, a version that does not prove better is not used.
+        """
         with Project.open(self.folder, read_only=True) as project:
             version = project.active_model if parent else None
         config = TrainConfig(
@@ -119,6 +122,7 @@ class Loop:
         summary = actions.predict(self.folder, PredictConfig())
         mvox_s = summary["voxels"] / summary["seconds"] / 1e6
         return {"version": result["version"], "held_out": result["metrics"],
+                "promoted": result["promoted"], "verdict": result["verdict"],
                 "mvox_s": mvox_s}  # fmt: skip
 
     def dice(self) -> dict[str, float]:
@@ -235,7 +239,8 @@ def measure(loop: Loop, forest: Forest, seed: int) -> list[dict[str, Any]]:
         rounds.append(row)
         print(
             f"round {number}: {row['labelled_voxels']:,} voxels, Dice {row['dice']}, "
-            f"forest {row['forest_dice']}, {row['seconds']:.0f} s",
+            f"forest {row['forest_dice']}, {row['seconds']:.0f} s, {row['version']}: "
+            f"{row['verdict']}",
             flush=True,
         )
     return rounds

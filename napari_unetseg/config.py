@@ -190,6 +190,12 @@ class TrainConfig(Config):
     annotators: tuple[str, ...] = Field(
         (), description="Whose corrections count; everybody's if empty."
     )
+    promote: Literal["gate", "always", "never"] = Field(
+        "gate",
+        description="When the new version takes the place of the one in use: if a "
+        "comparison on labels that neither learned finds it better, always, or never. "
+        "A version that does not stays as a candidate.",
+    )
 
 
 class ExportConfig(Config):

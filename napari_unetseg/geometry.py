@@ -128,6 +128,26 @@ class Box:
         stop = zyx(min(a, b) for a, b in zip(self.stop, other.stop, strict=True))
         return Box(start, zyx(max(a, b) for a, b in zip(start, stop, strict=True)))
 
+    def minus(self, other: Box) -> tuple[Box, ...]:
+        """Return what is left without ``other``: up to six boxes, none overlapping.
+
+        Examples
+        --------
+        >>> Box((0, 0, 0), (1, 1, 9)).minus(Box((0, 0, 3), (1, 1, 5)))
+        (Box(start=(0, 0, 0), stop=(1, 1, 3)), Box(start=(0, 0, 5), stop=(1, 1, 9)))
+        """
+        hole = self.intersection(other)
+        if hole.is_empty:
+            return (self,)
+        pieces, start, stop = [], list(self.start), list(self.stop)
+        for axis in range(3):
+            a, b = start[axis], stop[axis]
+            for low, high in ((a, hole.start[axis]), (hole.stop[axis], b)):
+                start[axis], stop[axis] = low, high
+                pieces.append(Box(zyx(start), zyx(stop)))
+            start[axis], stop[axis] = hole.start[axis], hole.stop[axis]
+        return tuple(piece for piece in pieces if not piece.is_empty)
+
     def hull(self, other: Box) -> Box:
         """Return the smallest box that holds both."""
         return Box(

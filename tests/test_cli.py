@@ -28,8 +28,9 @@ from napari_unetseg.events import (
 )
 from napari_unetseg.geometry import Box
 
-COMMANDS = ["open", "new", "info", "predict", "train", "finetune", "export",
-            "merge", "agreement", "consensus", "import-rater", "demo"]  # fmt: skip
+COMMANDS = ["open", "new", "info", "predict", "train", "finetune", "models",
+            "promote", "rollback", "export", "merge", "agreement", "consensus",
+            "import-rater", "demo"]  # fmt: skip
 
 
 class _Call:
@@ -79,7 +80,7 @@ def test_the_examples_can_be_parsed() -> None:
 
 def _least(command: str) -> list[str]:
     least = {"open": [], "demo": [], "new": ["v", "--classes", "a"],
-             "merge": ["x", "y"],
+             "merge": ["x", "y"], "promote": ["x", "v2"],
              "import-rater": ["x", "y", "--rater", "a"]}  # fmt: skip
     return least.get(command, ["x"])
 
@@ -166,6 +167,33 @@ def test_finetune_starts_from_the_active_model(monkeypatch) -> None:
     _replace(monkeypatch, "info", {"active_model": "v7"})
     assert main(["finetune", "p"]) == OK
     assert train.arguments[1].parent == "v7"
+
+
+def test_versions_are_listed_promoted_and_rolled_back(
+    project_with_model, model_dir, capsys
+) -> None:
+    with Project.open(project_with_model) as project:
+        project.import_model(model_dir)
+    folder = str(project_with_model)
+    assert main(["models", folder]) == OK
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["active_model", "v2"] in lines
+    assert ["state", "used", "before"] in lines
+    assert ["state", "in", "use"] in lines
+    assert main(["rollback", folder, "--json"]) == OK
+    assert _json(capsys)["active_model"] == "v1"
+    assert main(["promote", folder, "v2", "--json"]) == OK
+    assert _json(capsys)["before"] == "v1"
+    assert main(["promote", folder, "v9"]) == ERROR
+    assert "expected one of v1, v2" in capsys.readouterr().err
+
+
+def test_the_verdict_is_printed(monkeypatch, capsys) -> None:
+    result = {"version": "v2", "promoted": False, "verdict": "Kept as a candidate."}
+    train = _replace(monkeypatch, "train", result)
+    assert main(["train", "p", "--promote", "never"]) == OK
+    assert train.arguments[1] == TrainConfig(promote="never")
+    assert "verdict   Kept as a candidate." in capsys.readouterr().out
 
 
 def test_finetune_without_a_model_says_what_to_do(project_folder, capsys) -> None:

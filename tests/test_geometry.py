@@ -40,6 +40,15 @@ def voxels_of(box: Box) -> set[tuple[int, ...]]:
 
 
 @PATIENT
+@given(boxes(), boxes())
+def test_what_is_left_of_a_box_is_there_once(box: Box, hole: Box) -> None:
+    pieces = [voxels_of(piece) for piece in box.minus(hole)]
+    assert len(pieces) <= 6
+    assert sum(map(len, pieces)) == len(set().union(*pieces))
+    assert set().union(*pieces) == voxels_of(box) - voxels_of(hole)
+
+
+@PATIENT
 @given(grids())
 def test_write_boxes_cover_every_voxel_exactly_once(grid: BlockGrid) -> None:
     written = np.zeros(grid.shape, int)

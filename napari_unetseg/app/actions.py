@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from napari_unetseg.app.effort_actions import measure_effort
 from napari_unetseg.app.merging import merge_project
+from napari_unetseg.app.model_actions import judged, models, promote, roll_back
 from napari_unetseg.app.model_fit import check_fits
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import is_project
@@ -71,8 +72,11 @@ __all__ = [
     "make_consensus",
     "measure_effort",
     "merge",
+    "models",
     "new_project",
     "predict",
+    "promote",
+    "roll_back",
     "sample",
     "train",
 ]
@@ -187,8 +191,9 @@ def train(
 ) -> dict[str, Any]:
     """Train a new model, or fine-tune ``config.parent``, from all corrections to date.
 
-    The new version becomes the active one, unless another program holds the project
-    (the window that started this as its child, which then does so itself).
+    The new version becomes the active one if there is none yet, or if it is better
+    (:mod:`napari_unetseg.training.gate`). Where another program holds the project, as
+    the window that started this as its child, that one does so itself.
     """
     from napari_unetseg.training.finetune import TrainJob
     from napari_unetseg.training.finetune import train as run_training
@@ -215,9 +220,18 @@ def train(
             config=config,
         )
         card = run_training(job, on_event, is_cancelled)
-        if not project.read_only:
+        verdict = judged(project, card, labels, config, on_event, is_cancelled)
+        if verdict.is_promoted and not project.read_only:
             project.set_active_model(card.version)
-    return {"version": card.version, "parent": card.parent, "metrics": card.metrics}
+    return {
+        "version": card.version,
+        "parent": card.parent,
+        "metrics": card.metrics,
+        "promoted": verdict.is_promoted,
+        "champion": verdict.champion,
+        "verdict": verdict.said,
+        "checks": [check.said for check in verdict.checks],
+    }
 
 
 def export(

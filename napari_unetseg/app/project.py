@@ -200,11 +200,18 @@ class Project:
         """The model version whose prediction is shown and corrected."""
         return self._file.active_model
 
-    def set_active_model(self, version: str | None) -> None:
-        """Choose the version whose prediction is shown; None for no model."""
-        if version is not None:
-            self.models.card(version)
-        self._change(active_model=version)
+    @property
+    def used_models(self) -> tuple[str, ...]:
+        """The versions that were in use before, the last one at the end."""
+        return self._file.used_models
+
+    def set_active_model(self, version: str) -> None:
+        """Choose the version whose prediction is shown, by one change of one file."""
+        self.models.card(version)
+        before = [v for v in self.used_models if v not in (version, self.active_model)]
+        if self.active_model not in (None, version):
+            before.append(str(self.active_model))
+        self._change(active_model=version, used_models=tuple(before))
 
     def import_model(self, folder: Path) -> str:
         """Copy a model into the project, make it the active one, return its version.

@@ -36,6 +36,7 @@ class ProjectFile(Config):
     classes: tuple[ClassInfo, ...]
     raters: tuple[str, ...] = ()
     active_model: str | None = None
+    used_models: tuple[str, ...] = ()
 
 
 def is_project(path: Path | str) -> bool:

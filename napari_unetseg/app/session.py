@@ -20,6 +20,7 @@ from napari_unetseg.app.class_verbs import ClassVerbs
 from napari_unetseg.app.effort_verbs import EffortVerbs
 from napari_unetseg.app.history_verbs import HistoryVerbs
 from napari_unetseg.app.long_work import LongWork
+from napari_unetseg.app.model_verbs import ModelVerbs
 from napari_unetseg.app.object_editing import ObjectVerbs
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import is_project
@@ -50,14 +51,19 @@ from napari_unetseg.inference.run import known_blocks
 
 
 class Session(
-    PromptingVerbs, ObjectVerbs, RaterVerbs, HistoryVerbs, ClassVerbs, EffortVerbs
+    PromptingVerbs,
+    ObjectVerbs,
+    RaterVerbs,
+    HistoryVerbs,
+    ClassVerbs,
+    EffortVerbs,
+    ModelVerbs,
 ):
     """The open project and everything a person can do with it."""
 
     def __init__(self, preferences: Preferences | None = None) -> None:
         super().__init__()
         self._work = LongWork(self)
-        self._last_predict: PredictConfig | None = None
         self.objects: tuple[ObjectRow, ...] = ()
         if preferences is not None:
             self.set_preferences(preferences)
@@ -184,33 +190,11 @@ class Session(
         return self._work.steps
 
     @property
-    def has_last_prediction(self) -> bool:
-        """Whether a new model will be asked to predict what is on show."""
-        return self._last_predict is not None
-
-    @property
     def last_plan(self) -> BlocksPlanned | None:
         """The grid of the last planned prediction."""
         return self._work.last_plan
 
-    # --- models, people, classes -----------------------------------------------
-
-    def set_active_model(self, version: str) -> None:
-        """Show and correct the predictions of another version."""
-        if self.project is None or version == self.project.active_model:
-            return
-        with self._noticed():
-            self.project.set_active_model(version)
-            self._model_is_active()
-
-    def import_model(self, folder: str | Path) -> None:
-        """Copy a model's folder into the project and make it the active one."""
-        if self.project is None:
-            return
-        with self._noticed():
-            self.project.import_model(Path(folder))
-            self.models_changed.emit()
-            self._model_is_active()
+    # --- people ------------------------------------------------------------------
 
     @property
     def annotators(self) -> tuple[str, ...]:
@@ -320,7 +304,7 @@ class Session(
                 else:
                     self.notice.emit(Notice("info", _predicted(result)))
             case "train":
-                self._use_new_model(result["version"])
+                self._take_new_model(result)
             case "list_objects":
                 self.objects = read_object_rows(Path(result["target"]))
                 self.objects_changed.emit()
@@ -332,16 +316,6 @@ class Session(
                 self.consensus_made.emit(dict(result))
             case "export":
                 self.notice.emit(Notice("info", f"Exported to {result['target']}."))
-
-    def _use_new_model(self, version: str) -> None:
-        """Switch to a model just trained, and predict again what was on show."""
-        self.models_changed.emit()
-        self.set_active_model(version)
-        if self._last_predict is None:
-            self.notice.emit(Notice("info", f"{version} is ready: let it predict (P)."))
-        else:
-            again = self._last_predict.replace(model=None)
-            self._start_if_possible("predict", again)
 
     # --- what the long work says (Listener) --------------------------------------
 
@@ -376,6 +350,8 @@ class Session(
             self.notice.emit(Notice("error", finished.error, finished.details))
         else:
             self.notice.emit(Notice("info", finished.error or f"Stopped: {verb}."))
+        if verb == "train":  # also one that was stopped while it was compared
+            self.models_changed.emit()
         self.job_finished.emit(verb, finished)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _LONG = {"predict", "train", "finetune", "export", "list_objects", "compare_raters",
          "make_consensus", "measure_effort"}  # fmt: skip
 _EDITS = {"edit", "review", "add_class", "undo", "redo", "import_rater"}
-_WRITES = {"predict", "train", "finetune", *_EDITS}
+_WRITES = {"predict", "train", "finetune", "use_version", *_EDITS}
 _NEEDS_MODEL = {"predict", "finetune"}
 
 
@@ -25,7 +25,7 @@ def why_not(session: SessionBase, verb: str) -> str:
         ``predict``, ``train``, ``finetune``, ``export``, ``list_objects``, ``edit``,
         ``click``, ``follow``, ``review``, ``add_class``, ``undo``, ``redo``,
         ``cancel``, ``worklist``, ``compare_raters``, ``make_consensus``,
-        ``adjudicate``, ``import_rater`` or ``measure_effort``.
+        ``adjudicate``, ``import_rater``, ``measure_effort`` or ``use_version``.
     """
     project, job = session.project, session.job
     if verb == "cancel":

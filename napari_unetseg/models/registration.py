@@ -19,6 +19,7 @@ from napari_unetseg.geometry import Zyx, zyx
 from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.store import ModelCard, ModelStore
 from napari_unetseg.models.unet import UNet
+from napari_unetseg.models.verdict import Verdict
 from napari_unetseg.models.weights import save_weights
 
 TOLERANCE = 1e-3
@@ -108,6 +109,7 @@ def register_version(
     metrics: dict[str, Any] | None = None,
     temperature: float = 1.0,
     calibration: dict[str, Any] | None = None,
+    gate: Verdict | None = None,
     sample: np.ndarray | None = None,
     half: bool = False,
 ) -> ModelCard:
@@ -122,7 +124,7 @@ def register_version(
     version
         Name of the version; the next number if missing.
     name, description, parent, normalisation, voxel_size, patch, training, metrics, \
-    temperature, calibration
+    temperature, calibration, gate
         Fields of the card.
     sample, half
         Normalised voxels czyx for measuring the halo; store weights with 16 bits.
@@ -145,6 +147,7 @@ def register_version(
         metrics=metrics or {},
         temperature=temperature,
         calibration=calibration or {},
+        gate=gate,
     )
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"

@@ -29,6 +29,7 @@ from napari_unetseg.errors import (
 )
 from napari_unetseg.geometry import Zyx
 from napari_unetseg.models.spec import NetworkSpec
+from napari_unetseg.models.verdict import Verdict
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
@@ -78,6 +79,9 @@ class ModelCard(Config):
     calibration: dict[str, Any] = Field(
         default_factory=dict,
         description="How far to believe it, on labels that it never learned.",
+    )
+    gate: Verdict | None = Field(
+        None, description="How it compared with the version that was in use."
     )
     weights_sha256: str = Field("", description="Hash of the weights file.")
 
@@ -193,9 +197,32 @@ class ModelStore:
         weights = weights_path(source, card)
         origin = {"imported_from": source.name, "imported_version": card.version}
         here = card.replace(
-            version=self.next_version(), parent=None, training=card.training | origin
+            version=self.next_version(),
+            parent=None,
+            training=card.training | origin,
+            gate=None,
         )
         return self.register(here, weights)
+
+    def keep_verdict(self, version: str, verdict: Verdict) -> ModelCard:
+        """Write into a card how the version compared; the old card stays if it fails.
+
+        Returns
+        -------
+        ModelCard
+            The card as stored.
+        """
+        folder = self.dir(version)
+        card = read_card(folder).replace(gate=verdict)
+        partial = folder / f".{CARD}-{uuid4().hex}"
+        with explained_writing(f"model {version}", folder):
+            try:
+                partial.write_text(card.model_dump_json(indent=2), "utf-8")
+                _sync(partial)
+                partial.replace(folder / CARD)
+            finally:
+                partial.unlink(missing_ok=True)
+        return card
 
 
 def read_card(folder: Path) -> ModelCard:

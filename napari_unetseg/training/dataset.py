@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,10 @@ from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import TrainingError
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.training.augment import augment
+from napari_unetseg.training.hold_out import held_out_boxes, overlaps_any, without
 from napari_unetseg.training.training_set import Labels, TrainingSet
 
 CENTRES_PER_REGION = 256
-HELD_OUT = 0.2
-MOST_HELD_OUT = 8  # more would cost labels and make the figure little better
-MIN_REGIONS_TO_SPLIT = 5
-LEFT_OF_CLASS = 0.6
 DEEPEST = 4  # strides of the network, for thick sections
 
 
@@ -89,8 +86,11 @@ class Patches:
         self._rng = np.random.default_rng(seed)
         found = self._index(dict.fromkeys(region.box for region in labels.regions))
         self.learned_before, self._mirror = learned, mirror
-        self.held_out = held_out_boxes(found, self._rng, learned)
-        self.learned = tuple(box for box in found if box not in self.held_out)
+        whole = {region.box for region in labels.regions if region.is_whole}
+        self.held_out = held_out_boxes(found, self._rng, learned, whole)
+        self.learned = tuple(
+            part for box in found for part in without(box, self.held_out)
+        )
         self._centres = self._kept(found)
 
     def draw(self, size: int) -> Batch:
@@ -114,9 +114,9 @@ class Patches:
         """
         patches = []
         for held in self.held_out:
-            if only_unseen and _any_overlaps(held, self.learned_before):
+            if only_unseen and overlaps_any(held, self.learned_before):
                 continue
-            box = Box.around(_middle(self._labels.read(held), held), self.patch)
+            box = Box.around(middle_of(self._labels.read(held), held), self.patch)
             part = held.intersection(box).clipped(self._volume.shape)
             sources = (self._labels, *self._raters)
             labels = np.full((len(sources), *self.patch), UNSET, np.uint8)
@@ -187,63 +187,29 @@ class Patches:
     ) -> dict[int, np.ndarray]:
         """Return voxels per class to put patches around, none of them held out."""
         parts: dict[int, list[np.ndarray]] = {}
-        for box, classes in found.items():
-            for class_id, at in {} if box in self.held_out else classes.items():
-                parts.setdefault(class_id, []).append(at)
-        if not parts:
+        for classes in found.values():
+            for class_id, at in classes.items():
+                parts.setdefault(class_id, []).append(self._not_held_out(at))
+        centres = {c: np.concatenate(parts[c]) for c in sorted(parts)}
+        centres = {c: at for c, at in centres.items() if len(at)}
+        if not centres:
             raise TrainingError("Nothing is labelled yet", do="Paint something first.")
-        return {class_id: np.concatenate(parts[class_id]) for class_id in sorted(parts)}
+        return centres
+
+    def _not_held_out(self, at: np.ndarray) -> np.ndarray:
+        """Return those of some voxels (n, zyx) that lie in no held-out box."""
+        hidden = np.zeros(len(at), bool)
+        for box in self.held_out:
+            hidden |= ((at >= box.start) & (at < box.stop)).all(axis=1)
+        return at[~hidden]
 
 
-def held_out_boxes(
-    found: Mapping[Box, Mapping[int, np.ndarray]],
-    rng: np.random.Generator,
-    learned: Sequence[Box] = (),
-) -> tuple[Box, ...]:
-    """Return boxes that are measured and not learned from; they overlap no other.
-
-    With few boxes none is held out: every label counts more than the figure. No class
-    loses more than a part of its labels.
-
-    Parameters
-    ----------
-    found
-        Labelled voxels per box and class.
-    learned
-        Boxes that come last, as they were learned from before.
-    """
-    if len(found) < MIN_REGIONS_TO_SPLIT:
-        return ()
-    n_held = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(found))))
-    left: dict[int, int] = {}
-    for classes in found.values():
-        for class_id, at in classes.items():
-            left[class_id] = left.get(class_id, 0) + len(at)
-    least = {class_id: LEFT_OF_CLASS * n for class_id, n in left.items()}
-    boxes = list(found)
-    held: list[Box] = []
-    shuffled = [boxes[i] for i in rng.permutation(len(boxes))]
-    for box in sorted(shuffled, key=lambda box: _any_overlaps(box, learned)):
-        if len(held) == n_held:
-            break
-        costs = {class_id: len(at) for class_id, at in found[box].items()}
-        is_alone = not any(box.overlaps(other) for other in boxes if other != box)
-        if is_alone and all(left[c] - n >= least[c] for c, n in costs.items()):
-            held.append(box)
-            left |= {c: left[c] - n for c, n in costs.items()}
-    return tuple(held)
-
-
-def _middle(values: np.ndarray, box: Box) -> Zyx:
+def middle_of(values: np.ndarray, box: Box) -> Zyx:
     """Return the middle one of the voxels of objects, else of all that are labelled."""
     known = values != UNSET
     objects = known & (values > 0)
     at = np.argwhere(objects if objects.any() else known)
     return zyx(int(n) for n in at[len(at) // 2] + np.array(box.start))
-
-
-def _any_overlaps(box: Box, others: Iterable[Box]) -> bool:
-    return any(box.overlaps(other) for other in others)
 
 
 def _inside(middle: int, patch: int, size: int) -> int:

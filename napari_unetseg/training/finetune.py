@@ -42,6 +42,7 @@ from napari_unetseg.models.registration import register_version
 from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.store import ModelCard, ModelStore
 from napari_unetseg.models.unet import Output, UNet
+from napari_unetseg.models.verdict import NOT_COMPARED
 from napari_unetseg.training.ancestry import learned_boxes, learned_so_far
 from napari_unetseg.training.calibration import (
     Answers,
@@ -155,6 +156,7 @@ def train(
         metrics={"dice": dict(loop.dice), "loss": loop.loss},
         temperature=temperature,
         calibration=calibration_report(answers, temperature),
+        gate=NOT_COMPARED,
         sample=patches.sample(),
         half=job.half,
     )

@@ -31,6 +31,10 @@ class Labels(Protocol):
         """Return class ids, uint8 zyx; UNSET where nothing is known."""
         ...
 
+    def drawn(self, box: Box) -> np.ndarray:
+        """Return where somebody drew the labels, bool zyx; others were accepted."""
+        ...
+
 
 @dataclass(frozen=True)
 class Region:
@@ -39,6 +43,11 @@ class Region:
     box: Box
     source: Source
     annotator: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether somebody looked at all of it, not only at what was changed."""
+        return self.source == "reviewed"
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,11 @@ class CorrectedLabels:
                 np.copyto(target, composed, where=target == UNSET)
         return values
 
+    def drawn(self, box: Box) -> np.ndarray:
+        """Return where somebody drew the labels, bool zyx."""
+        drawn: np.ndarray = self.corrections.read_all(box, self.annotators) != UNSET
+        return drawn
+
 
 @dataclass(frozen=True)
 class ArrayLabels:
@@ -119,6 +133,10 @@ class ArrayLabels:
     def read(self, box: Box) -> np.ndarray:
         """Return class ids, uint8 zyx."""
         return np.asarray(self.array[box.slices], dtype=np.uint8)
+
+    def drawn(self, box: Box) -> np.ndarray:
+        """Return that all of it was drawn, bool zyx."""
+        return np.ones(box.shape, bool)
 
 
 def collect(

@@ -46,6 +46,7 @@ WORDS = {
     "openvino-bf16": "OpenVINO, 16 bit",
     "fail": "failed block",
     "fill": "empty space",
+    "gate": "if it is better",
 }
 LABELS = {
     "memory_gb": "memory (GB)",
@@ -58,6 +59,7 @@ LABELS = {
     "kind": "values",
     "format": "format",
     "preset": "network size",
+    "promote": "use the new version",
 }
 EMPTY_MEANS = {"annotator": "everybody", "annotators": "everybody"}
 ZERO_MEANS = {"threads": "all but one"}

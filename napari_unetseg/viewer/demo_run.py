@@ -25,6 +25,8 @@ from napari_unetseg.viewer.demo_scene import SUMMARY, Scene
 from napari_unetseg.viewer.hand import Hand
 from napari_unetseg.viewer.launch import build_window
 from napari_unetseg.viewer.panels.export import ExportPanel
+from napari_unetseg.viewer.panels.learn import LearnPanel
+from napari_unetseg.viewer.panels.versions import VersionList
 
 WINDOW = (1280, 800)
 ANNOTATOR = "Ana"
@@ -196,7 +198,9 @@ class DemoRun:
             seconds=PATIENCE_S,
         )
         self._picture("learning")
-        return self._learned()
+        said = self._learned()
+        self._read_report()
+        return said
 
     def _export(self) -> str:
         self._show_card("export")
@@ -261,10 +265,36 @@ class DemoRun:
     def _learned(self) -> str:
         finished = self._wait_for("train")
         dice = finished.result["metrics"].get("dice", {})
+        self.summary["promoted"] = finished.result["promoted"]
+        self.summary["verdict"] = finished.result["verdict"]
+        if not finished.result["promoted"]:
+            self._use_candidate()
         if self._session.has_last_prediction:
             self._wait_for("predict")
         named = ", ".join(f"{name} {value:.2f}" for name, value in dice.items())
-        return f"{finished.result['version']}, held-out Dice {named or 'unknown'}"
+        version, verdict = finished.result["version"], finished.result["verdict"]
+        return f"{version}, held-out Dice {named or 'unknown'}. {verdict}"
+
+    def _use_candidate(self) -> None:
+        """Use a new version all the same, as who wants to see what it says does."""
+        versions = self._versions()
+        self._hand.wait_until(versions.button.isEnabled, what="the candidate")
+        self._save("candidate")
+        self._hand.push(versions.button)
+
+    def _read_report(self) -> None:
+        """Look at how the version in use compared with the one before."""
+        versions = self._versions()
+        project = self._session.project
+        assert project is not None
+        versions.select(str(project.active_model))
+        self._hand.rest(300)
+        self._save("versions")
+
+    def _versions(self) -> VersionList:
+        panel = self._window.panels["learn"]
+        assert isinstance(panel, LearnPanel)
+        return panel.versions
 
     def _wait_for(self, verb: str) -> RunFinished:
         """Wait for the next end of a job; a failed one ends the demo."""

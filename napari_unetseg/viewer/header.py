@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidgetAction,
 )
 
+from napari_unetseg.app.model_actions import VersionState, state_of
 from napari_unetseg.app.session import Session
 from napari_unetseg.app.status import SaveKind
 from napari_unetseg.data.volume import Volume
@@ -130,9 +131,11 @@ class Header(QFrame):
             return
         for card in reversed(project.models.cards()):
             origin = f"from {card.parent}" if card.parent else "new"
+            state = state_of(project, card)
+            mark = ", candidate" if state is VersionState.CANDIDATE else ""
             action = menu.addAction(
-                f"{card.version}   {origin}",
-                lambda v=card.version: self._session.set_active_model(v),
+                f"{card.version}   {origin}{mark}",
+                lambda v=card.version: self._session.use_version(v),
             )
             assert action is not None
             action.setCheckable(True)

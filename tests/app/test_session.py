@@ -202,7 +202,11 @@ def test_a_read_only_project_refuses_edits_with_its_reason(
 
 
 def test_the_whole_loop_without_a_window(
-    session: Session, project_with_model: Path, phantom_path: Path, tmp_path: Path
+    session: Session,
+    notices: list[Notice],
+    project_with_model: Path,
+    phantom_path: Path,
+    tmp_path: Path,
 ) -> None:
     session.open_project(project_with_model)
     session.predict(Box((0, 0, 0), (16, 48, 24)), flips=1)
@@ -224,8 +228,22 @@ def test_the_whole_loop_without_a_window(
     versions: list[object] = []
     session.model_changed.connect(versions.append)
     session.finetune(steps=2)
-    wait(session, lambda: versions == ["v2"] and session.job.is_idle)
     finish(session)
+    assert session.project.active_model == "v1"
+    assert "v2: Kept as a candidate" in notices[-1].text
+    assert "7 more reviewed regions would allow" in notices[-1].text
+    assert versions == []
+
+    session.use_version("v2")
+    assert versions == ["v2"]
+    assert session.job.verb == "predict", "what was on show is predicted again"
+    finish(session)
+    session.go_back()
+    assert session.project.active_model == "v1"
+    session.go_back()
+    assert session.project.active_model == "v1", "there is nothing older"
+    session.use_version("v2")
+    assert session.job.is_idle, "its prediction is there already"
     session.export(ExportConfig(target=tmp_path / "out.zarr"))
     finish(session)
 
@@ -315,11 +333,10 @@ def test_preferences_are_the_options_that_nobody_gave(project_with_model: Path) 
         paint(session, Box((2, 2, 2), (4, 20, 20)), 0)
         session.finetune(batch=1)
         finish(session)
-        assert [notice.text for notice in heard] == ["v2 is ready: let it predict (P)."]
+        session.use_version("v2")
+        assert heard[-1].text == "v2 is ready: let it predict (P)."
         assert session.project is not None
-        version = session.project.active_model
-        assert version is not None
-        card = session.project.models.card(version)
+        card = session.project.models.card("v2")
         assert card.training["steps"] == 2
         session.predict(WINDOW)
         finish(session)

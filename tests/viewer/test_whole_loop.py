@@ -112,6 +112,18 @@ def paint_undo_redo(person: Person, z: int) -> None:
     np.testing.assert_array_equal(person.labels(), painted)
 
 
+def use_the_candidate(person: Person) -> None:
+    """Two strokes tell nobody which version is better: read that, and use the new."""
+    assert person.session.project.active_model == "v1"
+    panel = person.window.panels["learn"]
+    panel.set_open(True)
+    versions = panel.versions
+    person.wait(lambda: versions.selected == "v2", "the candidate")
+    assert "more reviewed regions would allow" in versions.report.text()
+    assert "v2: Kept as a candidate" in person.window.status_line.text.text()
+    person.hand.push(versions.button)
+
+
 def export_with_the_button(person: Person, target: Path) -> np.ndarray:
     """Export to a store of its own and return what it holds."""
     panel = person.window.panels["export"]
@@ -137,13 +149,16 @@ def test_open_predict_correct_learn_export_and_find_it_all_again(
     paint_undo_redo(ana, z)
 
     ana.ended.clear()
-    ana.hand.press(Qt.Key.Key_T)  # the new version predicts what was on show
-    ana.wait(lambda: ana.ended == ["train", "predict"], "the fine-tuned version")
+    ana.hand.press(Qt.Key.Key_T)
+    ana.wait(lambda: ana.ended == ["train"], "the fine-tuned version")
+    use_the_candidate(ana)  # which predicts what was on show
+    ana.wait(lambda: ana.ended == ["train", "predict"], "its prediction")
     assert session.project.active_model == "v2"
     assert session.project.models.card("v2").parent == "v1"
-    session.set_active_model("v1")
+    session.go_back()
+    assert session.project.active_model == "v1"
     np.testing.assert_array_equal(session.predictions.read_labels(WHOLE), predicted)
-    session.set_active_model("v2")
+    session.use_version("v2")
 
     exported = export_with_the_button(ana, tmp_path / "out.zarr")
     composite = session.composite(WHOLE)[:]
