@@ -5,10 +5,10 @@ nested
     example of Kahl et al. (ICLR 2024), with noise in the image.
 styles
     Several ellipsoids; one rater draws all too large, one draws them displaced by two
-    voxels, one leaves out the small ones: no mask holds another.
+    voxels, one leaves out those of small volume: no mask holds another.
 bubil
-    Phase contrast, one cell per image, 2D; B01–B10 are learned from, choices are looked
-    at on B11 and B12, and B13–B17 are tested.
+    Phase contrast, one cell per image and a window around it, 2D; B01–B10 are learned
+    from, choices are looked at on B11 and B12, and B13–B17 are tested.
 lidc
     One lung nodule of a CT, 4 reading sessions; sections below 32 are learned from,
     those from 32 on are tested.
@@ -28,8 +28,9 @@ from napari_unetseg.geometry import Zyx
 EDGE = 64
 HEIGHTS = (0.2, 0.5, 0.8)
 SHIFT = (0, 2, 0)
+SMALL = 6.0  # an object with less than the volume of such a ball
 BUBIL_STEP = 4  # every 4 × 4 pixels become one
-BUBIL_SHAPE = (256, 320)
+BUBIL_SHAPE = (192, 256)
 # Both masks of the second person are the same file.
 BUBIL_RATERS = tuple(
     f"person{n}_{tool}"
@@ -115,7 +116,7 @@ def _ellipsoids(rng: np.random.Generator) -> Case:
         truth[_inside(centre, radii)] = rng.uniform(0.8, 1.2)
         masks[0] |= _inside(centre, radii * 1.2)
         masks[1] |= _inside(centre + SHIFT, radii)
-        if radius > 6:
+        if radii.prod() > SMALL**3:
             masks[2] |= _inside(centre, radii * 0.95)
     return Case(_noisy(ndimage.gaussian_filter(truth, 1), rng), masks.astype(np.uint8))
 
@@ -134,7 +135,7 @@ def _noisy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def bubil(*, quick: bool) -> RaterSet | None:
-    """Return the cells, a quarter as large, 256 × 320 pixels of each."""
+    """Return the cells, a quarter as large."""
     folder = shared_data("bubil_multirater_2d")
     if folder is None:
         return None
@@ -146,17 +147,16 @@ def bubil(*, quick: bool) -> RaterSet | None:
         gray = gray if gray.ndim == 2 else gray[..., :3].mean(-1)
         height, width = (n // BUBIL_STEP for n in gray.shape)
         cells = gray[: height * BUBIL_STEP, : width * BUBIL_STEP]
-        small = cells.reshape(height, BUBIL_STEP, width, BUBIL_STEP).mean((1, 3))
-        sizes = zip(BUBIL_SHAPE, small.shape, strict=True)
-        extra = [(0, max(0, m - n)) for m, n in sizes]
-        padded = np.pad(small, extra, mode="reflect")
-        return padded[None, : BUBIL_SHAPE[0], : BUBIL_SHAPE[1]]
+        return cells.reshape(height, BUBIL_STEP, width, BUBIL_STEP).mean((1, 3))
 
     def case(number: int) -> Case:
         image = plane("raw", number)
-        flat = image / (ndimage.gaussian_filter(image, (0, 30, 30)) + 1)
-        masks = [plane(rater, number) > 127 for rater in BUBIL_RATERS]
-        return Case(flat, np.stack(masks).astype(np.uint8))
+        flat = image / (ndimage.gaussian_filter(image, 30) + 1)
+        masks = np.stack([plane(rater, number) > 127 for rater in BUBIL_RATERS])
+        window = _around(masks.any(0), BUBIL_SHAPE)
+        # Every image was taken on its own, and has a range of its own.
+        even = (flat - flat.mean()) / flat.std()
+        return Case(even[window][None], masks[:, None, *window].astype(np.uint8))
 
     cases = [case(number) for number in range(1, 18)]
     return RaterSet(
@@ -167,6 +167,16 @@ def bubil(*, quick: bool) -> RaterSet | None:
         tuple(cases[10:12]),
         tuple(cases[12:]),
     )
+
+
+def _around(mask: np.ndarray, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Return a window of that shape whose middle is near that of a mask, yx."""
+    starts = [
+        int(np.clip((at.min() + at.max() - size) // 2, 0, edge - size))
+        for at, size, edge in zip(np.nonzero(mask), shape, mask.shape, strict=True)
+    ]
+    y, x = (slice(a, a + size) for a, size in zip(starts, shape, strict=True))
+    return y, x
 
 
 def lidc(*, quick: bool) -> RaterSet | None:

@@ -57,10 +57,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
 METHODS_ON_REAL = ("named", "anonymous", "latent", "thresholds", "deterministic")
 NETWORKS_ON_REAL = ("named", "anonymous", "latent", "majority")
 SLOW = {"anonymous", "latent"}  # left out on real data when there is no time
-STEPS = {"nested": 1500, "styles": 1500, "bubil": 800, "lidc": 400}
-QUICK_STEPS = {"nested": 200, "styles": 200, "bubil": 120, "lidc": 60}
-PATCHES = {"nested": (32, 32, 32), "styles": (32, 32, 32), "bubil": (1, 128, 128),
+STEPS = {"nested": 1500, "styles": 2000, "bubil": 800, "lidc": 400}
+QUICK_STEPS = {"nested": 200, "styles": 120, "bubil": 100, "lidc": 60}
+# Who leaves out small objects cannot be learned from patches that hold no whole one.
+PATCHES = {"nested": (32, 32, 32), "styles": (48, 48, 48), "bubil": (1, 192, 192),
            "lidc": (8, 64, 64)}  # fmt: skip
+BATCHES = {"nested": 2, "styles": 1, "bubil": 2, "lidc": 2}
 
 
 def learn(name: str, network: str, folder: Path, quick: bool) -> Trained:
@@ -68,13 +70,12 @@ def learn(name: str, network: str, folder: Path, quick: bool) -> Trained:
     torch.set_num_threads(1)
     data = _set(name, quick)
     steps = (QUICK_STEPS if quick else STEPS)[name]
-    batch = 4 if name == "bubil" else 2
     # A displacement has a direction, which mirrored patches would not show.
     options = {"mirror": name != "styles", **NETWORKS[network]}
     with dropout() if network == "dropout" else nullcontext():
         return trained(
-            data, folder, steps=steps, patch=PATCHES[name], batch=batch, preset="S",
-            **options,
+            data, folder, steps=steps, patch=PATCHES[name], batch=BATCHES[name],
+            preset="S", **options,
         )  # fmt: skip
 
 
