@@ -13,6 +13,7 @@ from benchmarks.rater_models import Trained, dropout
 from benchmarks.rater_sets import Case
 from napari_unetseg.config import RATER_DISAGREEMENT, TOTAL_UNCERTAINTY
 from napari_unetseg.data.predictions import BlockPrediction
+from napari_unetseg.data.rater_probability import masks_held_possible
 from napari_unetseg.models.rater_metrics import disagreement
 
 PASSES = 8  # of dropout
@@ -54,9 +55,9 @@ Method = Callable[[Models, Sequence[Case]], Iterator[Answer]]
 def _by_heads(name: str, *, are_drawn: bool) -> Method:
     def method(models: Models, cases: Sequence[Case]) -> Iterator[Answer]:
         for found in models[name].predict(cases):
-            assert found.rater_labels is not None
+            assert found.rater_probability is not None
             yield Answer(
-                samples=found.rater_labels,
+                samples=masks_held_possible(found.rater_probability),
                 are_drawn=are_drawn,
                 probability=_probability(found),
                 label=found.labels,

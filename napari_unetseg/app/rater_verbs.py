@@ -39,6 +39,7 @@ from napari_unetseg.config import (
 )
 from napari_unetseg.data.composite import read_composite
 from napari_unetseg.data.corrections import Stroke
+from napari_unetseg.data.rater_probability import HALF, labels_at
 from napari_unetseg.errors import Cancelled, NothingHereError, UnetsegError
 from napari_unetseg.geometry import Box
 from napari_unetseg.training.adjudication import disputed_regions
@@ -98,13 +99,19 @@ class RaterVerbs(ReviewVerbs, EditingVerbs):
         """Whether the worklist is that of the regions on which raters disagree."""
         return self._review is not None and self._review.is_adjudicating
 
-    def adopt_rater(self, rater: str, box: Box) -> Stroke | None:
-        """Write what a rater would draw in a box as an edit of the annotator's own."""
+    def adopt_rater(self, rater: str, box: Box, height: float = HALF) -> Stroke | None:
+        """Write what a rater would draw in a box as an edit of the annotator's own.
+
+        Parameters
+        ----------
+        height
+            How strict, as :func:`napari_unetseg.data.rater_probability.labels_at` says.
+        """
         if self._refused("edit"):
             return None
         edit = None
         with self._noticed():
-            edit = self._adopted(rater, box)
+            edit = self._adopted(rater, box, height)
             if edit is None:
                 self.notice.emit(Notice("info", _SAME.format(rater)))
         if edit is None:
@@ -121,7 +128,9 @@ class RaterVerbs(ReviewVerbs, EditingVerbs):
             )
         )
 
-    def _adopted(self, rater: str, box: Box) -> tuple[np.ndarray, np.ndarray] | None:
+    def _adopted(
+        self, rater: str, box: Box, height: float
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         """Return where a rater would say something else, and what; None if nowhere."""
         predictions = self.predictions
         names = () if predictions is None else predictions.rater_names
@@ -130,7 +139,8 @@ class RaterVerbs(ReviewVerbs, EditingVerbs):
                 f"Nothing is predicted as {rater} would draw it",
                 do="Predict this region with a model that knows several raters.",
             )
-        labels = predictions.read_rater_labels(box)[names.index(rater)]
+        of_all = predictions.read_rater_probability(box)
+        labels = labels_at(of_all[[names.index(rater)]], height)[0]
         seen = read_composite(self._open.corrections, predictions, box, self.annotator)
         mask = labels != seen
         return (mask, labels) if mask.any() else None

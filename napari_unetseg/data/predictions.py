@@ -8,7 +8,7 @@
       rater_disagreement/     uint8 zyx, 255 = 1; each map is an image of its own
       model_disagreement/
       total_uncertainty/
-      rater_labels/           uint8 czyx, one channel per rater
+      rater_probability/      uint8 czyx, the classes of one rater after another
 
 Chunks of the finest level belong to one block. Cells of coarser levels do too, but
 chunks of these are shared: were they smaller instead, showing one slice of a coarse
@@ -43,8 +43,10 @@ from napari_unetseg.data.pyramid_store import (
 from napari_unetseg.errors import MetadataError, explained_writing
 from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx, zyx
 
-LABELS, PROBABILITY, RATER_LABELS = "labels", "probability", "rater_labels"
+LABELS, PROBABILITY = "labels", "probability"
+RATER_PROBABILITY = "rater_probability"
 _HEADER = "unetseg_prediction"
+_FORMAT = 2  # 1 kept the labels of raters, not how probable they are
 _CHUNKS_AT_ONCE = 2
 
 WriteBlock: TypeAlias = Callable[[zarr.Group, Box, np.ndarray], None]
@@ -62,14 +64,15 @@ class BlockPrediction:
         Foreground classes × 255, uint8 czyx.
     maps
         Name → uint8 zyx, 255 = 1.
-    rater_labels
-        Class ids per rater, uint8 rzyx; None with fewer than two raters.
+    rater_probability
+        Of each rater, foreground classes × 255, uint8 rczyx; None with fewer than two
+        raters.
     """
 
     labels: np.ndarray
     probability: np.ndarray
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
-    rater_labels: np.ndarray | None = None
+    rater_probability: np.ndarray | None = None
 
 
 class PredictionStore:
@@ -134,6 +137,7 @@ class PredictionStore:
             "class_names": list(class_names), "rater_names": list(raters),
             "maps": list(maps), "shape": list(shape), "chunk": list(chunk),
             "voxel_size": list(voxel_size), "unit": unit, "thin": list(thin),
+            "format": _FORMAT,
         }  # fmt: skip
         partial = path.with_name(f"{path.name}.partial")
         if path.exists():
@@ -198,11 +202,12 @@ class PredictionStore:
     def _write(
         self, block: Block, prediction: BlockPrediction, write: WriteBlock
     ) -> None:
+        raters = prediction.rater_probability
         by_name = {
             PROBABILITY: prediction.probability,
             LABELS: prediction.labels,
             **prediction.maps,
-            RATER_LABELS: prediction.rater_labels,
+            RATER_PROBABILITY: None if raters is None else np.concatenate(raters),
         }
         with explained_writing("the prediction", self.path):
             for name in self.names:
@@ -249,8 +254,8 @@ class PredictionStore:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The images of the store: labels, probability, maps, labels by raters."""
-        raters = (RATER_LABELS,) if self.rater_names else ()
+        """The images of the store: labels, probability, maps, those of raters."""
+        raters = (RATER_PROBABILITY,) if self.rater_names else ()
         return (PROBABILITY, LABELS, *self.map_names, *raters)
 
     def read_labels(self, box: Box) -> np.ndarray:
@@ -265,15 +270,16 @@ class PredictionStore:
         """Return a map × 255, uint8 zyx."""
         return self._read(name, box)
 
-    def read_rater_labels(self, box: Box) -> np.ndarray:
-        """Return class ids per rater, uint8 rzyx."""
-        return self._read(RATER_LABELS, box)
+    def read_rater_probability(self, box: Box) -> np.ndarray:
+        """Return foreground probabilities of each rater × 255, uint8 rczyx."""
+        return self.by_rater(self._read(RATER_PROBABILITY, box))
+
+    def by_rater(self, channels: np.ndarray) -> np.ndarray:
+        """Return channels of ``rater_probability``, (r · c, ...), as (r, c, ...)."""
+        return channels.reshape(-1, len(self.class_names), *channels.shape[1:])
 
     def levels(self, name: str) -> list[zarr.Array[Any]]:
-        """Return the arrays of ``labels``, ``probability``, a map, ``rater_labels``.
-
-        The finest comes first.
-        """
+        """Return the arrays of an image of the store (:attr:`names`), finest first."""
         group = self._group(name)
         return [cast("zarr.Array[Any]", group[info.path]) for info in self.infos(name)]
 
@@ -326,11 +332,9 @@ def _create_images(path: Path, header: dict[str, Any]) -> None:
         create_image(path / name, **common)
     if raters:
         create_image(
-            path / RATER_LABELS,
-            n_channels=len(raters),
-            channel_names=raters,
-            label_of="../probability",
-            **rule,
+            path / RATER_PROBABILITY,
+            n_channels=len(raters) * len(classes),
+            channel_names=[f"{rater}: {name}" for rater in raters for name in classes],
             **common,
         )
 
@@ -341,7 +345,8 @@ def _divides(factor: Zyx, chunk: Zyx) -> bool:
 
 def _header_of(path: Path) -> dict[str, Any] | None:
     header = attributes_of(open_node(path)).get(_HEADER)
-    return header if isinstance(header, dict) else None
+    is_known = isinstance(header, dict) and header.get("format") == _FORMAT
+    return cast("dict[str, Any]", header) if is_known else None
 
 
 def _place(name: str) -> str:

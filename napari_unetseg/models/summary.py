@@ -72,7 +72,9 @@ def blank(outputs: Outputs, inner: Box) -> BlockPrediction:
         labels=layer(),
         probability=layer(outputs.n_classes - 1),
         maps={name: layer() for name in outputs.map_names},
-        rater_labels=layer(outputs.n_raters) if outputs.n_raters else None,
+        rater_probability=layer(outputs.n_raters, outputs.n_classes - 1)
+        if outputs.n_raters
+        else None,
     )
 
 
@@ -83,5 +85,5 @@ def fill(sheet: BlockPrediction, box: Box, part: BlockPrediction) -> None:
     sheet.probability[place] = part.probability
     for name, values in part.maps.items():
         sheet.maps[name][place] = values
-    if sheet.rater_labels is not None and part.rater_labels is not None:
-        sheet.rater_labels[place] = part.rater_labels
+    if sheet.rater_probability is not None and part.rater_probability is not None:
+        sheet.rater_probability[place] = part.rater_probability

@@ -19,6 +19,8 @@ import numpy as np
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QTimer
 
+from napari_unetseg.data.predictions import PROBABILITY, RATER_PROBABILITY
+from napari_unetseg.data.rater_probability import labels_at
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.viewer.contour_lines import contour_lines, rater_fractions
 from napari_unetseg.viewer.thin_lines import NO_LINES, ThinLines
@@ -63,7 +65,7 @@ class PlaneLines:
 def find_lines(store: PredictionStore, request: PlaneRequest) -> PlaneLines:
     """Read a plane of a prediction and find its contours; needs no Qt."""
     by_raters = len(store.rater_names) >= 2
-    name = "rater_labels" if by_raters else "probability"
+    name = RATER_PROBABILITY if by_raters else PROBABILITY
     levels, factors = store.levels(name), store.factors(name)
     chosen = _fitting(factors, request)
     factor = np.asarray(factors[chosen])
@@ -74,7 +76,8 @@ def find_lines(store: PredictionStore, request: PlaneRequest) -> PlaneLines:
     values = np.asarray(levels[chosen][(slice(None), *cells.slices)])
     values = values.take(0, axis=1 + request.axis)
     if by_raters:
-        planes = rater_fractions(values, len(store.class_names))
+        labels = labels_at(store.by_rater(values))
+        planes = rater_fractions(labels, len(store.class_names))
     else:
         planes = values.astype(np.float32) / 255
     shown = [axis for axis in range(3) if axis != request.axis]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_unetseg.data.predictions import PROBABILITY, RATER_PROBABILITY
+from napari_unetseg.data.rater_probability import labels_at
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
@@ -84,13 +86,13 @@ class RaterReadout:
         assert self._probability is not None
         here = tuple(slice(p, p + 1) for p in point)
         try:
-            ids = self._raters[(slice(0, self._raters.shape[0]), *here)].ravel()
+            of_raters = self._raters[(slice(0, self._raters.shape[0]), *here)]
             shares = self._probability[(slice(0, self._probability.shape[0]), *here)]
         except (UnetsegError, OSError):
             return ""
         return opinion(
             store.rater_names,
-            [int(v) for v in ids],
+            labels_at(store.by_rater(of_raters)).ravel().tolist(),
             store.class_names,
             [float(v) / 255 for v in shares.ravel()],
         )
@@ -101,7 +103,7 @@ class RaterReadout:
             self._cache.clear()
             self._raters, self._probability = (
                 CachedArray(store.levels(name)[0], self._cache)
-                for name in ("rater_labels", "probability")
+                for name in (RATER_PROBABILITY, PROBABILITY)
             )
 
 

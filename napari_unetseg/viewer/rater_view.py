@@ -1,23 +1,28 @@
 """One rater on the canvas: the labels as this rater would draw them.
 
-The contours of all raters step back meanwhile: both together are a tangle.
+How strict can be chosen: generous includes what this rater may have drawn, strict what
+the rater would have drawn for sure. The contours of all raters step back meanwhile:
+both together are a tangle.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.layers._multiscale_data import MultiScaleData
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_unetseg.data.predictions import RATER_PROBABILITY
+from napari_unetseg.data.rater_probability import HALF, labels_at
 from napari_unetseg.geometry import Box
 from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
 from napari_unetseg.viewer.class_colormap import class_colormap
 from napari_unetseg.viewer.contours import CONTOUR_LEVELS
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.project_layers import ONE_RATER
-from napari_unetseg.viewer.pyramids import LazyView, cached_levels
+from napari_unetseg.viewer.pyramids import LazyArray, cached_levels, lazy_views
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -49,7 +54,7 @@ class RaterView:
         self._cache = ChunkCache(_CACHE_BYTES)
         self._levels: list[CachedArray] = []
         self._stood_back: list[str] = []
-        self.chosen = ""
+        self.chosen, self.height = "", HALF
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MS)
@@ -71,6 +76,14 @@ class RaterView:
         if name != self.chosen:
             self.chosen = name
             self._show()
+            self.changed.emit()
+
+    def set_height(self, height: float) -> None:
+        """Show what the rater would draw at another height, between 0 and 1."""
+        if height != self.height:
+            self.height = height
+            if self.chosen:
+                self._show()
             self.changed.emit()
 
     def step(self, by: int = 1) -> bool:
@@ -113,10 +126,14 @@ class RaterView:
             self._store = store
             self._cache.clear()
             self._levels = cached_levels(
-                store.levels("rater_labels"), store.factors("rater_labels"), self._cache
+                store.levels(RATER_PROBABILITY),
+                store.factors(RATER_PROBABILITY),
+                self._cache,
             )
-        number = self.names.index(self.chosen)
-        return MultiScaleData([LazyView(level)[number] for level in self._levels])
+        n_classes, number = len(store.class_names), self.names.index(self.chosen)
+        mine = slice(number * n_classes, (number + 1) * n_classes)
+        drawn = [DrawnLevel(level, mine, self.height) for level in self._levels]
+        return lazy_views(drawn)
 
     def _new_layer(self) -> FlatOutlines:
         project = self._session.project
@@ -186,3 +203,26 @@ class RaterView:
             if was in self.names:
                 self.choose(was)
             self.changed.emit()
+
+
+class DrawnLevel:
+    """One level of what a rater would draw, an array-like of uint8, zyx.
+
+    Parameters
+    ----------
+    source
+        Probabilities × 255, (rater · class, z, y, x).
+    channels
+        The classes of the rater.
+    height
+        How strict.
+    """
+
+    def __init__(self, source: LazyArray, channels: slice, height: float) -> None:
+        self._source, self._channels, self._height = source, channels, height
+        self.shape, self.dtype = source.shape[1:], np.dtype(np.uint8)
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        probability = np.asarray(self._source[(self._channels, *key)])
+        labels: np.ndarray = labels_at(probability[None], self._height)[0]
+        return labels

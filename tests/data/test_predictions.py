@@ -44,18 +44,18 @@ def whole(seed: int = 0) -> BlockPrediction:
         labels=byte(high=3),
         probability=byte(2),
         maps={name: byte() for name in MAPS},
-        rater_labels=byte(2, high=3),
+        rater_probability=byte(2, 2),
     )
 
 
 def part(prediction: BlockPrediction, block: Block) -> BlockPrediction:
     cut = (..., *block.write_box.slices)
-    assert prediction.rater_labels is not None
+    assert prediction.rater_probability is not None
     return BlockPrediction(
         labels=prediction.labels[cut],
         probability=prediction.probability[cut],
         maps={name: values[cut] for name, values in prediction.maps.items()},
-        rater_labels=prediction.rater_labels[cut],
+        rater_probability=prediction.rater_probability[cut],
     )
 
 
@@ -78,9 +78,9 @@ def test_what_was_written_block_by_block_is_read_back(store: PredictionStore) ->
             np.testing.assert_array_equal(
                 again.read_map(name, box), prediction.maps[name][cut]
             )
-        assert prediction.rater_labels is not None
+        assert prediction.rater_probability is not None
         np.testing.assert_array_equal(
-            again.read_rater_labels(box), prediction.rater_labels[cut]
+            again.read_rater_probability(box), prediction.rater_probability[cut]
         )
 
 
@@ -90,11 +90,13 @@ def test_coarse_levels_are_those_of_the_whole_prediction(
     prediction = whole()
     write_all(store, prediction)
     ratios = [(1, 1, 1), (1, 2, 2), (2, 2, 2)]
+    assert prediction.rater_probability is not None
+    by_rater = np.concatenate(prediction.rater_probability)
     for name, values, reduce in (
         ("labels", prediction.labels, downsample_classes),
         ("probability", prediction.probability, downsample_mean),
         ("total_uncertainty", prediction.maps["total_uncertainty"], downsample_mean),
-        ("rater_labels", prediction.rater_labels, downsample_classes),
+        ("rater_probability", by_rater, downsample_mean),
     ):
         levels = store.levels(name)
         assert len(levels) == 3
@@ -161,12 +163,12 @@ def test_every_image_of_a_store_is_ome_zarr(store: PredictionStore) -> None:
     assert probability.label_names == ("prediction",)
     labels = read_image(store.path / "probability" / "labels" / "prediction")
     assert (labels.axes, labels.is_labels) == ("zyx", True)
-    assert read_image(store.path / "rater_labels").n_channels == 2
+    assert read_image(store.path / "rater_probability").n_channels == 4
     for name in MAPS:
         assert read_image(store.path / name).levels[0].shape == SHAPE
 
 
-def test_one_rater_has_no_labels_of_its_own(tmp_path: Path) -> None:
+def test_one_rater_has_no_style_of_its_own(tmp_path: Path) -> None:
     store = PredictionStore.create(
         tmp_path / "v1.zarr",
         shape=(4, 8, 8),
@@ -177,7 +179,7 @@ def test_one_rater_has_no_labels_of_its_own(tmp_path: Path) -> None:
         maps=("total_uncertainty",),
     )
     assert store.rater_names == ()
-    assert not (store.path / "rater_labels").exists()
+    assert not (store.path / "rater_probability").exists()
 
 
 def test_an_empty_prediction_is_background_and_no_file(store: PredictionStore) -> None:

@@ -52,7 +52,7 @@ class PlusOne:
             labels=plus_one,
             probability=np.stack([plus_one, 255 - plus_one]),
             maps=dict.fromkeys(self.map_names, plus_one // 2),
-            rater_labels=np.stack([plus_one, plus_one // 3]),
+            rater_probability=np.stack([[plus_one, plus_one], [plus_one // 3] * 2]),
         )
 
     def bytes_for(self, read_shape: Zyx) -> int:

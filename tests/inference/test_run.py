@@ -49,7 +49,8 @@ def test_a_network_that_adds_one_gives_the_volume_plus_one(
     probability = run.store.read_probability(whole)
     np.testing.assert_array_equal(probability, [voxels + 1, 254 - voxels])
     np.testing.assert_array_equal(
-        run.store.read_rater_labels(whole), [voxels + 1, (voxels + 1) // 3]
+        run.store.read_rater_probability(whole),
+        [[voxels + 1] * 2, [(voxels + 1) // 3] * 2],
     )
     assert (summary.outcome, summary.done, summary.failed) == (Outcome.DONE, 14, 0)
     assert summary.voxels == voxels.size

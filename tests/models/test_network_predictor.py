@@ -117,7 +117,7 @@ def test_a_block_too_large_for_the_device_is_cut(
     assert runner.refused >= 1
     for got, wanted in [
         (found.probability, expected.probability),
-        (found.rater_labels, expected.rater_labels),
+        (found.rater_probability, expected.rater_probability),
         *((found.maps[name], expected.maps[name]) for name in expected.maps),
     ]:
         assert np.abs(got.astype(int) - wanted).max() <= 1
@@ -141,7 +141,7 @@ def test_patches_too_many_for_the_device_come_fewer_at_a_time(
     found = tight.predict(volume, block)
     assert runner.refused == 2  # eight, four
     np.testing.assert_array_equal(found.probability, expected.probability)
-    np.testing.assert_array_equal(found.rater_labels, expected.rater_labels)
+    np.testing.assert_array_equal(found.rater_probability, expected.rater_probability)
     assert tight.bytes_for((8, 8, 8)) < room
     # From then on it knows.
     tight.predict(volume, block)
@@ -168,7 +168,7 @@ def test_labels_are_the_most_probable_class(make_predictor: MakePredictor) -> No
     assert prediction.labels.dtype == np.uint8
     assert prediction.probability.shape == (2, 4, 6, 6)
     assert (best == prediction.labels).mean() > 0.98  # rounding may decide a tie
-    assert prediction.rater_labels is None
+    assert prediction.rater_probability is None
 
 
 def test_maps_are_those_that_raters_and_flips_allow(
@@ -180,9 +180,9 @@ def test_maps_are_those_that_raters_and_flips_allow(
         assert tuple(prediction.maps) == predictor.map_names
         assert predictor.map_names == map_names(n_raters=raters, n_members=flips)
         assert all(m.dtype == np.uint8 for m in prediction.maps.values())
-        assert (prediction.rater_labels is not None) == (raters >= 2)
-    assert prediction.rater_labels is not None
-    assert prediction.rater_labels.shape == (2, 4, 4, 4)
+        assert (prediction.rater_probability is not None) == (raters >= 2)
+    assert prediction.rater_probability is not None
+    assert prediction.rater_probability.shape == (2, 2, 4, 4, 4)
 
 
 def test_mirrored_passes_are_mirrored_back(make_predictor: MakePredictor) -> None:

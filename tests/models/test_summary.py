@@ -73,13 +73,14 @@ def test_openvino_sums_up_as_torch_does(
     assert fast is not None
     np.testing.assert_array_equal(fast.labels, exact.labels)
     assert set(np.unique(exact.labels)) == set(range(n_classes))
-    if n_raters:
-        np.testing.assert_array_equal(fast.rater_labels, exact.rater_labels)
-    else:
-        assert fast.rater_labels is exact.rater_labels is None
+    if not n_raters:
+        assert fast.rater_probability is exact.rater_probability is None
     assert fast.maps.keys() == exact.maps.keys() == set(wanted.map_names)
     pairs = [(fast.probability, exact.probability)]
     pairs += [(fast.maps[name], exact.maps[name]) for name in exact.maps]
+    if fast.rater_probability is not None and exact.rater_probability is not None:
+        assert fast.rater_probability.shape[:2] == (n_raters, n_classes - 1)
+        pairs += [(fast.rater_probability, exact.rater_probability)]
     for got, expected in pairs:
         assert np.abs(got.astype(int) - expected).max() <= 1
         assert (got == expected).mean() > 0.99

@@ -275,8 +275,8 @@ def test_every_kind_of_raters_is_learned_predicted_and_learned_on(
     shape = (8, 16, 16)
     voxels = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
     found = predictor_of(first).predict(voxels, block_of(shape))
-    assert found.rater_labels is not None
-    assert found.rater_labels.shape == (len(names), *shape)
+    assert found.rater_probability is not None
+    assert found.rater_probability.shape == (len(names), len(card.classes), *shape)
     assert RATER_DISAGREEMENT in found.maps
     parent = ModelStore(first.models_dir).dir("v1")
     child = make_job(three, raters=raters, version="v2", parent_dir=parent)
@@ -297,7 +297,7 @@ def test_of_one_rater_nothing_is_said_about_raters(
     assert predictor.map_names == (MODEL_DISAGREEMENT, TOTAL_UNCERTAINTY)
     shape = (8, 16, 16)
     found = predictor.predict(np.zeros((1, *shape), np.float32), block_of(shape))
-    assert found.rater_labels is None
+    assert found.rater_probability is None
     assert set(found.maps) == {MODEL_DISAGREEMENT, TOTAL_UNCERTAINTY}
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.gui
 RATERS = ("Ana", "Bo", "Cy")
 OF_BO = Box((0, 10, 10), (16, 30, 30))
+MAYBE_OF_BO = Box((0, 8, 8), (16, 30, 30))
 OF_CY = Box((0, 20, 20), (16, 40, 40))
 
 
@@ -37,16 +38,16 @@ def predicted(session: Session, tmp_path: Path) -> PredictionStore:
         rater_names=RATERS,
     )  # fmt: skip
     whole = Box.whole(volume.shape)
-    raters = np.zeros((3, *whole.shape), np.uint8)
-    raters[1][OF_BO.slices] = 1
-    raters[2][OF_CY.slices] = 1
     n = len(session.project.classes)
-    probability = np.zeros((n, *whole.shape), np.uint8)
-    probability[0] = raters.mean(axis=0) * 255
+    raters = np.zeros((3, n, *whole.shape), np.uint8)
+    raters[1, 0][MAYBE_OF_BO.slices] = 80
+    raters[1, 0][OF_BO.slices] = 255
+    raters[2, 0][OF_CY.slices] = 255
+    probability = raters.mean(axis=0).astype(np.uint8)
     labels = (probability[0] > 127).astype(np.uint8)
     store.write(
         Block(0, whole, whole),
-        BlockPrediction(labels, probability, rater_labels=raters),
+        BlockPrediction(labels, probability, rater_probability=raters),
     )
     session._predictions = store
     return store
@@ -83,6 +84,11 @@ def test_a_rater_is_shown_as_this_rater_would_draw(
 ) -> None:
     tools.view.choose("Bo")
     assert (shown(viewer)[OF_BO.slices[1:]] == 1).all()
+    assert shown(viewer).sum() == 400
+    tools.strictness.setValue(25)
+    assert shown(viewer).sum() == 22 * 22
+    assert "25" in tools.percent.text()
+    tools.strictness.setValue(90)
     assert shown(viewer).sum() == 400
     tools.view.choose("Ana")
     assert shown(viewer).sum() == 0

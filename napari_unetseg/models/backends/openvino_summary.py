@@ -7,7 +7,7 @@ for a single pass, but for the last digit.
 ::
 
     logits of a slab ── softmax ──┬─ consensus ──▶ labels, probability
-    (head x class, n)             └─ raters ──┬──▶ labels by raters
+    (head x class, n)             └─ raters ──┬──▶ probability by raters
                                               └──▶ total, rater disagreement
 """
 
@@ -80,7 +80,7 @@ class OpenVinoSummary:
         """What is written, in the order of the model's results."""
         sheet = self._sheet
         maps = [sheet.maps[name] for name in self._outputs.map_names]
-        raters = [] if sheet.rater_labels is None else [sheet.rater_labels]
+        raters = [] if sheet.rater_probability is None else [sheet.rater_probability]
         return [sheet.labels, sheet.probability, *maps, *raters]
 
 
@@ -113,8 +113,8 @@ def slabs_of_rows(shape: Zyx, n_voxels: int) -> Iterator[list[Box]]:
 def summary_model(openvino: Any, outputs: Outputs) -> Any:
     """Return an OpenVINO model from logits (heads x classes, n) to bytes (any, n).
 
-    Its results are labels, probability, the maps, labels by raters if there are any,
-    and last a number that is NaN if any logit is.
+    Its results are labels, probability, the maps, probability by raters if there are
+    any, and last a number that is NaN if any logit is.
     """
     graph = _Graph(openvino)
     op, n_classes = graph.op, outputs.n_classes
@@ -141,7 +141,8 @@ def summary_model(openvino: Any, outputs: Outputs) -> Any:
         *(graph.bytes_of(maps[name]) for name in outputs.map_names),
     ]
     if outputs.n_raters:
-        results.append(graph.joined([graph.label(p) for p in by_rater]))
+        classes = [p for of_rater in by_rater for p in of_rater[1:]]
+        results.append(graph.joined([graph.bytes_of(p) for p in classes]))
     results.append(op.reduce_sum(logits, np.asarray([0, 1]), keep_dims=False))
     return openvino.Model([op.result(r) for r in results], [logits], "summary")
 

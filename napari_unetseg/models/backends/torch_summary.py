@@ -86,12 +86,12 @@ class _Slab:
         }
         raters = None
         if self._outputs.n_raters:
-            raters = labels_of(doubt.by_rater.transpose(0, 1)).cpu().numpy()
+            raters = _bytes(doubt.by_rater[:, 1:])
         return BlockPrediction(
             labels=labels_of(consensus).cpu().numpy(),
             probability=_bytes(consensus[1:]),
             maps={name: _bytes(maps[name]) for name in self._outputs.map_names},
-            rater_labels=raters,
+            rater_probability=raters,
         )
 
 

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHeaderView,
     QInputDialog,
+    QSlider,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -34,6 +35,10 @@ EVERYBODY = "everybody"
 _NO_STYLES = "This model knows one rater only: labels of several are needed first."
 _SHOW = "Show the labels as this rater would draw them (R: the next one)."
 _ADOPT = "Write what this rater would draw in view, on this slice, as your edit."
+_HEIGHT = (
+    "How sure a voxel is this rater's: to the left all that the rater may have drawn, "
+    "to the right what the rater would have drawn for sure."
+)
 _COMPARE = "Measure how far the annotators agree, and write a report."
 _OPEN = "Open the report in the browser."
 _CONSENSUS = "Write what the annotators agree on as labels, and show them."
@@ -64,6 +69,7 @@ class RaterTools(QWidget):
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(5)
         rows.addLayout(row(label("as", "field"), self.who, self.adopt, None))
+        rows.addLayout(row(label("sure", "field"), self.strictness, self.percent))
         rows.addWidget(self.opinion)
         rows.addWidget(section("ANNOTATORS"))
         rows.addWidget(self.table)
@@ -89,6 +95,8 @@ class RaterTools(QWidget):
         explain(self.who, _SHOW, "" if several else _NO_STYLES)
         no_one = "" if self.view.chosen else "Choose a rater first."
         refused = session.why_not("edit")
+        explain(self.strictness, _HEIGHT, "" if several and not no_one else no_one)
+        self.percent.setText(f"≥ {round(100 * self.view.height)} %")
         explain(
             self.adopt, _ADOPT, refused or ("" if several else _NO_STYLES) or no_one
         )
@@ -115,6 +123,12 @@ class RaterTools(QWidget):
         self.who = QComboBox()
         self.who.setMinimumWidth(120)
         self.who.activated.connect(lambda _at: self._on_who())
+        self.strictness = QSlider(Qt.Orientation.Horizontal)
+        self.strictness.setRange(5, 95)
+        self.strictness.setPageStep(10)
+        self.strictness.setValue(round(100 * self.view.height))
+        self.strictness.valueChanged.connect(lambda n: self.view.set_height(n / 100))
+        self.percent = label(role="hint")
         self.adopt = push_button("Adopt in view", _ADOPT, self._adopt)
         self.opinion = label(role="hint", wraps=True)
         self.opinion.setText("Point at a voxel to read what they would say of it.")
@@ -208,7 +222,7 @@ class RaterTools(QWidget):
     def _adopt(self) -> None:
         box = self._layers.visible_box(depth=0)
         if box is not None and not box.is_empty:
-            self._session.adopt_rater(self.view.chosen, box)
+            self._session.adopt_rater(self.view.chosen, box, self.view.height)
 
     def _open_report(self) -> None:
         if self._report is not None:
