@@ -5,6 +5,9 @@ of its probability, a band around its boundary, mirrored passes, dropout, three
 networks. All networks learn from the same images for as many steps. Choices (the width
 of the band) are made on validation images; test images are seen once.
 
+A default's masks are those of all raters at four heights of their probability each, as
+the window shows them one by one.
+
 Distances of masks are given in three forms. ``u_ged`` is the one without bias: heads
 are all there are, masks by dropout or of a hidden style were drawn; on the synthetic
 sets the raters are all there are. ``ged_v`` and ``ged_u`` are the forms of the
@@ -19,7 +22,7 @@ import multiprocessing
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,6 +34,7 @@ import torch
 from benchmarks.common import Target, parse_args, shared_data, write_report
 from benchmarks.rater_costs import extra_time, identity_error
 from benchmarks.rater_methods import (
+    ENSEMBLE,
     METHODS,
     Answer,
     Method,
@@ -44,6 +48,7 @@ from napari_unetseg.models import rater_metrics as metrics
 
 BANDS = (0.7, 1.0, 1.5, 2.0, 3.0)  # widths, voxels
 SYNTHETIC = ("nested", "styles")
+BAND = "band"
 NETWORKS: dict[str, dict[str, Any]] = {
     "named": {"rater_kind": "named"},
     "mirrored": {"rater_kind": "named", "mirror": True},
@@ -54,8 +59,17 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "majority 2": {"only_majority": True, "seed": 1},
     "majority 3": {"only_majority": True, "seed": 2},
 }
-METHODS_ON_REAL = ("named", "anonymous", "latent", "thresholds", "deterministic")
-NETWORKS_ON_REAL = ("named", "anonymous", "latent", "majority")
+# Method → networks that it asks.
+NEEDS: dict[str, tuple[str, ...]] = {
+    **{name: (name,) for name in ("named", "mirrored", "anonymous", "latent")},
+    "thresholds": ("named",),
+    "deterministic": ("majority",),
+    "flips": ("majority",),
+    "dropout": ("dropout",),
+    "ensemble": ENSEMBLE,
+    BAND: ("named",),
+}
+METHODS_ON_REAL = ("named", "anonymous", "latent", "thresholds", "deterministic", BAND)
 SLOW = {"anonymous", "latent"}  # left out on real data when there is no time
 STEPS = {"nested": 1500, "styles": 2000, "bubil": 800, "lidc": 400}
 QUICK_STEPS = {"nested": 200, "styles": 120, "bubil": 100, "lidc": 60}
@@ -85,7 +99,7 @@ def measure(
     """Return figures of a method on validation and test; in a process of its own."""
     torch.set_num_threads(1)
     data = _set(name, quick)
-    if method != "band":
+    if method != BAND:
         how = METHODS[method]
         return scores(how, models, data.validation, data), scores(
             how, models, data.test, data
@@ -169,19 +183,18 @@ def run(names: Sequence[str], folder: Path, args: argparse.Namespace) -> dict[st
     with ProcessPoolExecutor(args.workers, mp_context=context) as pool:
         learning: dict[str, dict[str, Future[Trained]]] = {}
         for name in names:
-            networks = NETWORKS if name in SYNTHETIC else NETWORKS_ON_REAL
+            wanted = [key for method in _methods(name, args) for key in NEEDS[method]]
             learning[name] = {
                 key: pool.submit(learn, name, key, folder / name / key, quick)
-                for key in _wanted(networks, name, quick)
+                for key in dict.fromkeys(wanted)
             }
         tables: dict[str, Any] = {}
         identity = {}
         for name in names:
             models = {key: future.result() for key, future in learning[name].items()}
-            methods = METHODS if name in SYNTHETIC else METHODS_ON_REAL
             rows = {
                 method: pool.submit(measure, name, method, models, quick)
-                for method in _wanted((*methods, "band"), name, quick)
+                for method in _methods(name, args)
             }
             found = {method: future.result() for method, future in rows.items()}
             tables[name] = {
@@ -196,12 +209,13 @@ def run(names: Sequence[str], folder: Path, args: argparse.Namespace) -> dict[st
     return {"sets": tables, "map_identity_error": identity}
 
 
-def _wanted(names: Iterable[str], data: str, quick: bool) -> list[str]:
-    """Return what is done on a set; only one set is not mirrored by itself."""
+def _methods(data: str, args: argparse.Namespace) -> list[str]:
+    """Return what is measured on a set; only one set is not mirrored by itself."""
     left_out = set() if data == "styles" else {"mirrored"}
-    if quick and data not in SYNTHETIC:
-        left_out |= SLOW
-    return [name for name in names if name not in left_out]
+    if data not in SYNTHETIC:
+        left_out |= set(NEEDS) - set(METHODS_ON_REAL)
+        left_out |= SLOW if args.quick else set()
+    return [name for name in args.methods if name not in left_out]
 
 
 def _print(name: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
@@ -263,6 +277,10 @@ def main() -> None:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=2, help="networks side by side")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument(
+        "--methods", nargs="+", default=list(NEEDS), choices=list(NEEDS),
+        help="the targets need named, deterministic and band",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
