@@ -97,9 +97,9 @@ def entropy_of(probability: Tensor) -> Tensor:
     return terms.sum(dim=1).mul_(-1 / math.log(n_classes))
 
 
-def quantised(values: Tensor) -> Tensor:
-    """Return values between 0 and 1 as 0 to 255."""
-    return (values * 255).round().clamp(0, 255).to(torch.uint8)
+def quantised(values: Tensor, steps: int = 255) -> Tensor:
+    """Return values between 0 and 1 as 0 to 255, in so many steps."""
+    return ((values * steps).round().clamp(0, steps) * (255 // steps)).to(torch.uint8)
 
 
 def labels_of(probability: Tensor) -> Tensor:

@@ -19,12 +19,13 @@ from napari_unetseg.models.backends.openvino_summary import (
 )
 from napari_unetseg.models.backends.torch_summary import TorchSummary, slabs_of
 from napari_unetseg.models.predictor import map_names
-from napari_unetseg.models.summary import Outputs
+from napari_unetseg.models.summary import RATER_STEPS, Outputs
 
 PATIENT = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 )
 SIDE = st.integers(1, 9)
+STEP = 255 // RATER_STEPS
 SHAPES = st.tuples(SIDE, SIDE, SIDE)
 INNER = Box((1, 2, 3), (11, 20, 30))
 SHAPE: Zyx = (12, 24, 31)
@@ -80,7 +81,9 @@ def test_openvino_sums_up_as_torch_does(
     pairs += [(fast.maps[name], exact.maps[name]) for name in exact.maps]
     if fast.rater_probability is not None and exact.rater_probability is not None:
         assert fast.rater_probability.shape[:2] == (n_raters, n_classes - 1)
-        pairs += [(fast.rater_probability, exact.rater_probability)]
+        steps = [one.rater_probability // STEP for one in (fast, exact)]
+        np.testing.assert_array_equal(steps[1] * STEP, exact.rater_probability)
+        pairs += [(steps[0], steps[1])]
     for got, expected in pairs:
         assert np.abs(got.astype(int) - expected).max() <= 1
         assert (got == expected).mean() > 0.99

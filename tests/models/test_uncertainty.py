@@ -88,3 +88,5 @@ def test_no_member_is_an_error() -> None:
 def test_quantised_rounds_to_the_nearest_step() -> None:
     values = torch.tensor([0.0, 0.5, 1.0, 1.1, 0.9999])
     assert quantised(values).tolist() == [0, 128, 255, 255, 255]
+    coarse = quantised(torch.tensor([0.49, 0.51, 1.0]), steps=15)
+    assert coarse.tolist() == [119, 136, 255]  # one half lies between two steps

@@ -24,7 +24,7 @@ from numpy.polynomial import Chebyshev, Polynomial
 from napari_unetseg.config import RATER_DISAGREEMENT, TOTAL_UNCERTAINTY
 from napari_unetseg.data.predictions import BlockPrediction
 from napari_unetseg.geometry import Box, Zyx
-from napari_unetseg.models.summary import SLAB_VOXELS, Outputs, blank
+from napari_unetseg.models.summary import RATER_STEPS, SLAB_VOXELS, Outputs, blank
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,7 +142,7 @@ def summary_model(openvino: Any, outputs: Outputs) -> Any:
     ]
     if outputs.n_raters:
         classes = [p for of_rater in by_rater for p in of_rater[1:]]
-        results.append(graph.joined([graph.bytes_of(p) for p in classes]))
+        results.append(graph.joined([graph.bytes_of(p, RATER_STEPS) for p in classes]))
     results.append(op.reduce_sum(logits, np.asarray([0, 1]), keep_dims=False))
     return openvino.Model([op.result(r) for r in results], [logits], "summary")
 
@@ -210,11 +210,14 @@ class _Graph:
             best = op.maximum(best, p)
         return op.convert(label, np.uint8)
 
-    def bytes_of(self, values: Any) -> Any:
-        """Return values between 0 and 1 as 0 to 255."""
+    def bytes_of(self, values: Any, steps: int = 255) -> Any:
+        """Return values between 0 and 1 as 0 to 255, in so many steps."""
         op = self.op
-        scaled = op.multiply(op.clamp(values, 0.0, 1.0), self.number(255))
-        return op.convert(op.round(scaled), np.uint8)
+        scaled = op.multiply(op.clamp(values, 0.0, 1.0), self.number(steps))
+        whole = op.round(scaled)
+        if steps != 255:
+            whole = op.multiply(whole, self.number(255 // steps))
+        return op.convert(whole, np.uint8)
 
     def joined(self, values: list[Any]) -> Any:
         return values[0] if len(values) == 1 else self.op.concat(values, 0)

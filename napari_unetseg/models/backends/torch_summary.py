@@ -13,7 +13,7 @@ from napari_unetseg.config import (
 )
 from napari_unetseg.data.predictions import BlockPrediction
 from napari_unetseg.geometry import Box
-from napari_unetseg.models.summary import SLAB_VOXELS, Outputs, blank, fill
+from napari_unetseg.models.summary import RATER_STEPS, SLAB_VOXELS, Outputs, blank, fill
 from napari_unetseg.models.uncertainty import MemberSums, labels_of, quantised
 
 _LARGE_SLAB = 2**24  # where there is no cache to stay in
@@ -86,7 +86,7 @@ class _Slab:
         }
         raters = None
         if self._outputs.n_raters:
-            raters = _bytes(doubt.by_rater[:, 1:])
+            raters = _bytes(doubt.by_rater[:, 1:], RATER_STEPS)
         return BlockPrediction(
             labels=labels_of(consensus).cpu().numpy(),
             probability=_bytes(consensus[1:]),
@@ -110,6 +110,6 @@ def slabs_of(box: Box, n_voxels: int) -> list[Box]:
     ]
 
 
-def _bytes(values: Tensor) -> np.ndarray:
-    array: np.ndarray = quantised(values).cpu().numpy()
+def _bytes(values: Tensor, steps: int = 255) -> np.ndarray:
+    array: np.ndarray = quantised(values, steps).cpu().numpy()
     return array
