@@ -40,6 +40,9 @@ SIZES: dict[Preset, Size] = {
     "L": Size((32, 64, 128, 224, 256), (24, 48, 96, 192, 256), 24, 96**3),
 }
 
+# Only what is read is kept. Statistics of a patch would need all of it at once.
+_REVERSIBLE = {"skip": "add", "fine_norm": "shift"}
+
 
 def plan_network(
     *,
@@ -94,9 +97,7 @@ def plan_network(
             "bottleneck": block,
             "stem": "patch" if strides[0] != (1, 1, 1) else plain_stem,
             "down": "conv" if keeps_width else "maxpool",
-            "skip": "add" if block == "reversible" else "concat",
-            # Statistics of the whole patch would need all of it at once.
-            "fine_norm": "shift" if block == "reversible" else None,
+            **(_REVERSIBLE if block == "reversible" else {}),
             "norm": norm,
             "head_kernel": head_kernel,
             "head_width": size.head,

@@ -129,6 +129,7 @@ def register_version(
     sample, half
         Normalised voxels czyx for measuring the halo; store weights with 16 bits.
     """
+    halo = measure_halo(calibrated(network, temperature), network.spec, sample=sample)
     card = ModelCard(
         version=version or store.next_version(),
         name=name,
@@ -140,9 +141,7 @@ def register_version(
         normalisation=normalisation,
         voxel_size=voxel_size,
         patch=patch,
-        halo=measure_halo(
-            calibrated(network, temperature), network.spec, sample=sample
-        ),
+        halo=halo,
         training=training or {},
         metrics=metrics or {},
         temperature=temperature,

@@ -18,7 +18,7 @@ from napari_unetseg.viewer.card import Fold
 from napari_unetseg.viewer.controls import explain, label, push_button, row, set_hint
 from napari_unetseg.viewer.effort_plot import EffortPlot
 from napari_unetseg.viewer.panels.panel import Connections, Parts
-from napari_unetseg.viewer.style import Palette, set_role
+from napari_unetseg.viewer.style import Palette
 
 _MEASURE = (
     "Compare every version with the reviewed regions: Dice, and human correction "
@@ -48,7 +48,7 @@ class EffortFold(QWidget):
         self._is_counting = self._is_closed = False
         self.numbers: dict[str, tuple[QLabel, QLabel]] = {}
         self.measure = push_button(
-            "Measure", _MEASURE, lambda: self._session.measure_effort(), "primary"
+            "Measure", _MEASURE, lambda: self._session.measure_effort()
         )
         self.open_report = push_button("Open report", _OPEN, self._open_report)
         self.export = push_button("Export…", _EXPORT, self._export)
@@ -138,7 +138,6 @@ class EffortFold(QWidget):
 
     def _on_measured(self, found: dict[str, Any]) -> None:
         self._report = Path(found["report"])
-        set_role(self.measure, "")
         set_hint(self.found, gain_text(found))
         self.plot.show_found(found)
         self.refresh()
