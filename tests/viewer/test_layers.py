@@ -52,8 +52,9 @@ def write(store: PredictionStore, box: Box, *, value: int = 1) -> None:
     labels[:, 12:36, 12:36] = value
     probability = np.zeros((2, *box.shape), dtype=np.uint8)
     probability[0, :, 12:36, 12:36] = 255
-    raters = np.stack([labels, labels])
-    raters[1, :, 30:36] = 0
+    is_class = np.stack([labels == number for number in (1, 2)])
+    raters = np.stack([is_class, is_class]).astype(np.uint8) * np.uint8(255)
+    raters[1, :, :, 30:36] = 0
     maps = {name: np.full(box.shape, 128, dtype=np.uint8) for name in MAPS}
     store.write(Block(0, box, box), BlockPrediction(labels, probability, maps, raters))
 
