@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from napari_unetseg.data.report_files import as_csv, write_files
+from napari_unetseg.data.report_files import write_files
 from napari_unetseg.data.report_html import page
 
 HEAD = ("part", "measure", "class", "rater", "other_rater", "value")
@@ -26,22 +25,10 @@ def write_report(folder: Path, found: Mapping[str, Any], title: str) -> dict[str
     found
         What :func:`napari_unetseg.data.agreement.agreement` returns.
 
-    Returns
-    -------
-    dict
-        ``report``, ``csv`` and ``json``: where they are.
-
-    Raises
-    ------
-    DiskFullError, ReadOnlyError
-        If they cannot be written.
+    Returns and raises as :func:`napari_unetseg.data.report_files.write_files`.
     """
-    texts = {
-        "json": json.dumps(found, indent=2, ensure_ascii=False),
-        "csv": as_csv(HEAD, rows_of(found)),
-        "html": page(found, title),
-    }
-    return write_files(folder, "agreement", texts)
+    text, rows = page(found, title), rows_of(found)
+    return write_files(folder, "agreement", found, head=HEAD, rows=rows, page=text)
 
 
 def rows_of(found: Mapping[str, Any]) -> Iterator[Row]:

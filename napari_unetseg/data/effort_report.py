@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from napari_unetseg.data.report_files import as_csv, write_files
+from napari_unetseg.data.report_files import write_files
 from napari_unetseg.data.report_page import figure, framed, paragraph, table
 from napari_unetseg.data.report_points import Point, Series, scatter
 from napari_unetseg.data.report_words import count, number, percent
@@ -61,22 +60,11 @@ def write_effort(folder: Path, found: Mapping[str, Any], title: str) -> dict[str
     found
         What :func:`napari_unetseg.app.effort_actions.effort_of` returns.
 
-    Returns
-    -------
-    dict
-        ``report``, ``csv`` and ``json``: where they are.
-
-    Raises
-    ------
-    DiskFullError, ReadOnlyError
-        If they cannot be written.
+    Returns and raises as :func:`napari_unetseg.data.report_files.write_files`.
     """
-    texts = {
-        "json": json.dumps(found, indent=2, ensure_ascii=False),
-        "csv": as_csv(HEAD, rows_of(found)),
-        "html": framed(_sections(found, title), title),
-    }
-    return write_files(folder, "effort", texts)
+    text = framed(_sections(found, title), title)
+    rows = rows_of(found)
+    return write_files(folder, "effort", found, head=HEAD, rows=rows, page=text)
 
 
 def rows_of(found: Mapping[str, Any]) -> Iterator[Row]:

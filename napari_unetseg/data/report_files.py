@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,13 +13,25 @@ from typing import Any
 from napari_unetseg.errors import explained_writing
 
 
-def write_files(folder: Path, name: str, texts: Mapping[str, str]) -> dict[str, str]:
+def write_files(
+    folder: Path,
+    name: str,
+    found: Mapping[str, Any],
+    *,
+    head: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    page: str,
+) -> dict[str, str]:
     """Write ``name.html``, ``name.csv`` and ``name.json`` into a folder.
 
     Parameters
     ----------
-    texts
-        By suffix: ``html``, ``csv`` and ``json``.
+    found
+        All that was measured, as it goes into the JSON.
+    head, rows
+        The table.
+    page
+        HTML.
 
     Returns
     -------
@@ -30,6 +43,11 @@ def write_files(folder: Path, name: str, texts: Mapping[str, str]) -> dict[str, 
     DiskFullError, ReadOnlyError
         If they cannot be written.
     """
+    texts = {
+        "json": json.dumps(found, indent=2, ensure_ascii=False),
+        "csv": as_csv(head, rows),
+        "html": page,
+    }
     with explained_writing("the report", folder):
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, text in texts.items():
