@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.classes import default_classes
+from napari_unetseg.data.rater_probability import labels_at
 from napari_unetseg.geometry import Block, BlockGrid, Box
 from napari_unetseg.models.backends import openvino
 from napari_unetseg.models.backends.choice import Runners, choose_runner
@@ -89,6 +90,9 @@ def test_every_head_says_the_same_on_tiles_and_in_every_engine(
         of_whole = whole.rater_probability[..., *place]
         assert np.abs(of_part - of_whole).max() <= 255 // RATER_STEPS
         assert (of_part != of_whole).mean() < 0.01
+        drawn = labels_at(part.rater_probability)
+        expected = labels_at(whole.rater_probability)[:, *place]
+        assert (drawn != expected).mean() < 1e-3
 
 
 def test_draws_are_new_while_training_and_the_same_in_every_prediction(
