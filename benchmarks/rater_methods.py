@@ -113,13 +113,17 @@ def boundary_band(width: float) -> Method:
     def method(models: Models, cases: Sequence[Case]) -> Iterator[Answer]:
         for found in models["named"].predict(cases):
             label = found.labels > 0
-            far = ndimage.distance_transform_edt(label)
-            far += ndimage.distance_transform_edt(~label)
-            band = np.exp(-0.5 * ((far - 0.5) / width) ** 2)
+            band = band_around(label, width)
             p = _probability(found)
             yield Answer(found.labels[None], False, p, found.labels, band, band)
 
     return method
+
+
+def band_around(mask: np.ndarray, width: float) -> np.ndarray:
+    """Return 1 at the border of a mask, falling off like a Gaussian on both sides."""
+    far = ndimage.distance_transform_edt(mask) + ndimage.distance_transform_edt(~mask)
+    return np.asarray(np.exp(-0.5 * ((far - 0.5) / width) ** 2))
 
 
 def _averaged(members: Sequence[np.ndarray], *, are_drawn: bool = False) -> Answer:

@@ -32,6 +32,7 @@ import numpy as np
 import torch
 
 from benchmarks.common import Target, parse_args, shared_data, write_report
+from benchmarks.rater_ceiling import people_for_people
 from benchmarks.rater_costs import extra_time, identity_error
 from benchmarks.rater_methods import (
     ENSEMBLE,
@@ -203,6 +204,11 @@ def run(names: Sequence[str], folder: Path, args: argparse.Namespace) -> dict[st
                 "temperature": {k: m.card.temperature for k, m in models.items()},
             }
             _print(name, tables[name]["test"])
+            if name == "bubil":  # more images of more people than the other real set
+                people = tables[name]["people_for_people"] = people_for_people(
+                    _set(name, quick)
+                )
+                print("  people for people", people, flush=True)
             if name in SYNTHETIC:
                 case = _set(name, quick).test[0]
                 identity[name] = identity_error(models["named"], case)

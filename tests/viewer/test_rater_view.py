@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 
 from napari_unetseg.data.predictions import BlockPrediction, PredictionStore
 from napari_unetseg.geometry import Block, Box
@@ -77,6 +78,16 @@ def test_the_key_walks_through_the_raters_and_back_to_everybody(
         assert all(one.visible != bool(tools.view.chosen) for one in lines)
     assert seen == ["Ana", "Bo", "Cy", ""]
     assert not viewer.layers["one rater"].visible
+
+
+def test_arrows_beside_the_name_walk_through_the_raters(
+    viewer: Viewer, tools: RaterTools, qtbot: QtBot
+) -> None:
+    seen = []
+    for button in (tools.after, tools.after, tools.before, tools.before, tools.before):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        seen.append(tools.who.currentText())
+    assert seen == ["Ana", "Bo", "Ana", "everybody", "Cy"]
 
 
 def test_a_rater_is_shown_as_this_rater_would_draw(

@@ -34,6 +34,7 @@ from napari_unetseg.viewer.style import set_role
 EVERYBODY = "everybody"
 _NO_STYLES = "This model knows one rater only: labels of several are needed first."
 _SHOW = "Show the labels as this rater would draw them (R: the next one)."
+_STEPS = {-1: "Show the rater or draw before.", 1: "Show the next rater or draw (R)."}
 _ADOPT = "Write what this rater would draw in view, on this slice, as your edit."
 _HEIGHT = (
     "How sure a voxel is this rater's: to the left all that the rater may have drawn, "
@@ -68,7 +69,16 @@ class RaterTools(QWidget):
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(5)
-        rows.addLayout(row(label("as", "field"), self.who, self.adopt, None))
+        rows.addLayout(
+            row(
+                label("as", "field"),
+                self.before,
+                self.who,
+                self.after,
+                self.adopt,
+                None,
+            )
+        )
         rows.addLayout(row(label("sure", "field"), self.strictness, self.percent))
         rows.addWidget(self.opinion)
         rows.addWidget(section("ANNOTATORS"))
@@ -92,6 +102,8 @@ class RaterTools(QWidget):
         session, names = self._session, self.view.names
         self._show_names(names)
         several = len(names) > 1
+        for by, button in ((-1, self.before), (1, self.after)):
+            explain(button, _STEPS[by], "" if several else _NO_STYLES)
         explain(self.who, _SHOW, "" if several else _NO_STYLES)
         no_one = "" if self.view.chosen else "Choose a rater first."
         refused = session.why_not("edit")
@@ -123,6 +135,8 @@ class RaterTools(QWidget):
         self.who = QComboBox()
         self.who.setMinimumWidth(120)
         self.who.activated.connect(lambda _at: self._on_who())
+        self.before = push_button("‹", _STEPS[-1], lambda: self.view.step(-1))
+        self.after = push_button("›", _STEPS[1], lambda: self.view.step(1))
         self.strictness = QSlider(Qt.Orientation.Horizontal)
         self.strictness.setRange(5, 95)
         self.strictness.setPageStep(10)
