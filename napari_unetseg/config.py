@@ -119,6 +119,11 @@ class PredictConfig(Config):
         description="Blocks that have one grey value in a coarse level are taken for "
         "empty without being read; a coarse voxel is a mean and may hide a few others.",
     )
+    unchanged_from: str | None = Field(
+        None,
+        description="Version whose blocks are kept where a look at parts of them shows "
+        "that nothing changes. If empty all blocks are predicted, kept ones too.",
+    )
     retry_failed: bool = Field(True, description="Try failed blocks again.")
     only_failed: bool = Field(
         False, description="Try failed blocks again, and no other."

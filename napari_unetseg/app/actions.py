@@ -58,7 +58,9 @@ from napari_unetseg.events import (
 )
 from napari_unetseg.inference.block_work import ExecutorEngine
 from napari_unetseg.inference.run import PredictJob, predict_job
+from napari_unetseg.inference.unchanged import Earlier
 from napari_unetseg.inference.workers import executor_for
+from napari_unetseg.training.ancestry import learned_boxes
 from napari_unetseg.training.training_set import collect
 
 __all__ = [
@@ -178,6 +180,7 @@ def predict(
         "failed": summary.failed,
         "voxels": summary.voxels,
         "seconds": summary.seconds,
+        "kept": summary.kept,
         "backend": summary.backend,
         "failed_because": summary.failed_because,
     }
@@ -336,6 +339,18 @@ def _predict_job(project: Project, version: str, config: PredictConfig) -> Predi
         class_names=tuple(i.name for i in project.models.card(version).classes),
         thin=thin_ids(project.classes),
         config=config,
+        earlier=_earlier(project, version, config.unchanged_from),
+    )
+
+
+def _earlier(project: Project, version: str, before: str | None) -> Earlier | None:
+    """Return the predictions of another version that may be kept."""
+    if before is None or before == version:
+        return None
+    project.models.card(before)  # complains if there is none
+    learned = learned_boxes(project.models.dir(version), project.volume.uri)
+    return Earlier(
+        before, project.prediction_path(before), project.run_log_path(before), learned
     )
 
 

@@ -7,6 +7,7 @@
     {"block": 7, "state": "done"}         its voxels were written before
     {"block": 8, "state": "failed", "reason": "…"}
     {"block": 9, "state": "done", "levels": 1}    on the finest level only
+    {"block": 10, "state": "done", "reason": "as v1 said"}
     {"levels": "all"}                     all above are on all levels
     {"synced": true}                      all above has reached the disk
 
@@ -45,7 +46,7 @@ class DoneLog:
     Attributes
     ----------
     states, reasons
-        By index of the block; reasons for failed ones only.
+        By index of the block; why it failed, or where a done one was taken from.
     finest_only
         Blocks whose coarse levels have not been written since.
     was_killed
@@ -118,6 +119,11 @@ class DoneLog:
         """
         content = _read(Path(path))
         return content.fingerprint, content.states, content.reasons
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Blocks that were taken from another prediction."""
+        return tuple(i for i in self.reasons if self.states[i] is BlockState.DONE)
 
     def record(
         self,

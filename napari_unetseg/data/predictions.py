@@ -67,12 +67,15 @@ class BlockPrediction:
     rater_probability
         Of each rater, foreground classes × 255, uint8 rczyx; None with fewer than two
         raters.
+    taken_from
+        The version whose prediction this is, if it is kept from another one.
     """
 
     labels: np.ndarray
     probability: np.ndarray
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
     rater_probability: np.ndarray | None = None
+    taken_from: str = ""
 
 
 class PredictionStore:

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from napari_unetseg.errors import UnetsegError
@@ -48,11 +48,14 @@ class Steps:
         Returns what ``predict`` takes, or None for an empty block.
     predict
         Returns what ``write`` takes.
+    remark
+        Returns what is worth to be noted of that.
     """
 
     read: Callable[[Block], Any]
     predict: Callable[[Any, Block], Any]
     write: Callable[[Block, Any], None]
+    remark: Callable[[Any], str] = field(default=lambda _made: "")
 
 
 OpenSteps: TypeAlias = Callable[[], Steps]
@@ -72,8 +75,10 @@ class Result:
 
     Attributes
     ----------
-    error, reason
-        Of a failed block; the reason is a sentence.
+    error
+        Of a failed block.
+    reason
+        Why it failed, a sentence; of others a remark.
     seconds
         Spent in the three steps.
     """
@@ -265,7 +270,8 @@ def _predict(steps: Steps, item: _Item) -> _Item:
         prediction = steps.predict(item.content, item.result.block)
     except Exception as error:  # noqa: BLE001 (as above)
         return _failed(item.result, error, "Predicting", started)
-    return _Item(_timed(item.result, started), prediction)
+    result = replace(item.result, reason=steps.remark(prediction))
+    return _Item(_timed(result, started), prediction)
 
 
 def _write(steps: Steps, item: _Item) -> Result:

@@ -30,6 +30,7 @@ from napari_unetseg.inference.memory import (
     resident_bytes,
 )
 from napari_unetseg.inference.process_block import sample_of
+from napari_unetseg.inference.unchanged import Earlier
 from napari_unetseg.models.predictor import Predictor
 from napari_unetseg.models.store import ModelCard
 
@@ -50,6 +51,8 @@ class PredictJob:
         Names of the foreground classes, and the ids of those that are thin.
     scale
         The voxel size, if somebody knows better than the volume's metadata.
+    earlier
+        What another version said; its blocks are kept where nothing changes.
     """
 
     volume_uri: str
@@ -62,6 +65,7 @@ class PredictJob:
     thin: tuple[int, ...] = ()
     config: PredictConfig = field(default_factory=PredictConfig)
     scale: VoxelSize | None = None
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True)
@@ -171,11 +175,7 @@ def fingerprint_of(
     """Return what the voxels of a prediction depend on."""
     made_of = {
         "model": card.weights_sha256,
-        "volume": volume.fingerprint,
-        "time_point": job.time_point,
-        "normalisation": job.normalisation.model_dump(),
-        "flips": job.config.flips,
-        "missing_chunks": job.config.missing_chunks,
+        **choices_of(job, volume),
         "block": list(grid.block),
         "halo": list(grid.halo),
     }
@@ -185,6 +185,17 @@ def fingerprint_of(
     if card.temperature != 1.0:
         made_of["temperature"] = card.temperature
     return made_of
+
+
+def choices_of(job: PredictJob, volume: Volume) -> dict[str, Any]:
+    """Return what a prediction depends on besides the model and the grid."""
+    return {
+        "volume": volume.fingerprint,
+        "time_point": job.time_point,
+        "normalisation": job.normalisation.model_dump(),
+        "flips": job.config.flips,
+        "missing_chunks": job.config.missing_chunks,
+    }
 
 
 def open_store(job: PredictJob, volume: Volume, plan: Plan) -> PredictionStore:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from napari_unetseg.data.normalisation import Normalisation
-from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.data.predictions import BlockPrediction, PredictionStore
 from napari_unetseg.data.volume import Volume, is_constant
 from napari_unetseg.errors import VolumeError
 from napari_unetseg.geometry import Block, Box
 from napari_unetseg.inference.executors import Steps
-from napari_unetseg.models.predictor import Predictor
 
 _SAMPLE = (64, 128, 128)
 _LOG = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def sample_of(volume: Volume, normalisation: Normalisation) -> np.ndarray | None
 def predict_steps(
     volume: Volume,
     normalisation: Normalisation,
-    predictor: Predictor,
+    predict: Callable[[np.ndarray, Block], BlockPrediction],
     store: PredictionStore,
     *,
     missing: Literal["fail", "fill"] = "fail",
@@ -76,6 +76,8 @@ def predict_steps(
 
     Parameters
     ----------
+    predict
+        Makes a prediction of a block's normalised voxels, float32 czyx.
     all_levels
         Whether coarse levels are written with each block; only by a single writer.
     """
@@ -83,6 +85,11 @@ def predict_steps(
         read=partial(
             read_block, volume, normalisation, missing=missing, skip_flat=skip_flat
         ),
-        predict=predictor.predict,
+        predict=predict,
         write=store.write if all_levels else store.write_finest,
+        remark=_where_from,
     )
+
+
+def _where_from(prediction: BlockPrediction) -> str:
+    return f"as {prediction.taken_from} said" if prediction.taken_from else ""

@@ -76,6 +76,8 @@ class RunSummary:
 
     Attributes
     ----------
+    kept
+        How many of those that are done were taken from another version.
     failed_because
         The reason of the first block that failed.
     """
@@ -87,6 +89,7 @@ class RunSummary:
     voxels: int = 0
     seconds: float = 0.0
     backend: str = ""
+    kept: int = 0
     failed_because: str = ""
 
 
@@ -144,6 +147,8 @@ def _predict(
     plan, open_steps = workers.prepare(job)
     fingerprint = fingerprint_of(job, volume, card, plan.grid)
     with DoneLog.open(job.log_path, fingerprint, allowed=_ALLOWED_CHANGES) as log:
+        if job.earlier is None:
+            log.reset(log.kept)
         store = open_store(job, volume, plan)
         if log.was_killed:
             sweep_partial(store.path)
@@ -242,7 +247,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(BlockState, 0)
-        self._voxels = 0
+        self._voxels = self._kept = 0
         self._reason = ""
 
     @property
@@ -251,9 +256,11 @@ class _Tally:
 
     def add(self, state: BlockState, box: Box, reason: str) -> None:
         self._counts[state] += 1
-        self._reason = self._reason or reason
-        if state is BlockState.DONE:
+        if state is BlockState.FAILED:
+            self._reason = self._reason or reason
+        elif state is BlockState.DONE:
             self._voxels += box.n_voxels
+            self._kept += bool(reason)
 
     def summary(self, outcome: Outcome, seconds: float, backend: str) -> RunSummary:
         return RunSummary(
@@ -264,6 +271,7 @@ class _Tally:
             voxels=self._voxels,
             seconds=seconds,
             backend=backend,
+            kept=self._kept,
             failed_because=self._reason,
         )
 

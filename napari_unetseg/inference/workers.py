@@ -15,8 +15,15 @@ from napari_unetseg.inference.executors import (
     PipelineExecutor,
     Steps,
 )
-from napari_unetseg.inference.job import Plan, PredictJob, open_job, plan_job
+from napari_unetseg.inference.job import (
+    Plan,
+    PredictJob,
+    choices_of,
+    open_job,
+    plan_job,
+)
 from napari_unetseg.inference.process_block import predict_steps
+from napari_unetseg.inference.unchanged import EarlierPrediction, LookFirst
 from napari_unetseg.models.predictor import Predictor
 
 
@@ -97,11 +104,16 @@ def steps_of(
     job: PredictJob, volume: Volume, predictor: Predictor, *, all_levels: bool
 ) -> Steps:
     """Return the steps of a job whose volume and network are open."""
+    store = PredictionStore.open(job.prediction_path, "r+")
+    predict = predictor.predict
+    if job.earlier is not None:
+        earlier = EarlierPrediction(job.earlier, store, choices_of(job, volume))
+        predict = LookFirst(predictor, earlier).predict
     return predict_steps(
         volume,
         job.normalisation,
-        predictor,
-        PredictionStore.open(job.prediction_path, "r+"),
+        predict,
+        store,
         missing=job.config.missing_chunks,
         skip_flat=job.config.skip_flat,
         all_levels=all_levels,

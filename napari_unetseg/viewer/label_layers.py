@@ -98,6 +98,7 @@ class LabelLayers:
         self._background_timer.setSingleShot(True)
         self._background_timer.setInterval(BACKGROUND_MS)
         self._background_timer.timeout.connect(self._show_background)
+        self._background_stood_back = False
         self.set_annotator(annotator)
 
     def close(self) -> None:
@@ -108,6 +109,19 @@ class LabelLayers:
     def all(self) -> tuple[FlatOutlines, ...]:
         """The layers, lowest first."""
         return self.prediction, self.background, self.others
+
+    def follow(self, n_dimensions: int) -> None:
+        """Show the confirmed background in slices only: in 3D it is a wall.
+
+        Parameters
+        ----------
+        n_dimensions
+            Of the canvas, 2 or 3.
+        """
+        if n_dimensions == 3 and self.background.visible:
+            self._background_stood_back, self.background.visible = True, False
+        elif n_dimensions == 2 and self._background_stood_back:
+            self._background_stood_back, self.background.visible = False, True
 
     @property
     def has_others(self) -> bool:

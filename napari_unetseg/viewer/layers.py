@@ -253,6 +253,7 @@ class SessionLayers(CanvasPlace):
         if self._opened is not None:
             self._opened.window.follow()
             self._opened.contours.update()
+            self._opened.labels.follow(self._viewer.dims.ndisplay)
 
     def _show_predictions(self) -> None:
         """Show what was predicted since the last time."""

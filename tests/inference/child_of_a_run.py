@@ -90,7 +90,7 @@ def main(folder: Path, executor: str) -> None:
             open_steps=lambda: predict_steps(
                 Volume.open(folder / "volume.zarr"),
                 NORMALISATION,
-                PlusOne(seconds=0.02),
+                PlusOne(seconds=0.02).predict,
                 store_in(folder),
             ),
             log=log,

@@ -94,7 +94,7 @@ class Run:
         steps = predict_steps(
             options.pop("volume", None) or self.volume,
             NAMES["NORMALISATION"],
-            options.pop("predictor", self.plus_one),
+            options.pop("predictor", self.plus_one).predict,
             options.pop("store", None) or self.store,
             missing=options.pop("missing", "fail"),
         )

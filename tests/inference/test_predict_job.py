@@ -31,6 +31,7 @@ from napari_unetseg.events import (
 from napari_unetseg.geometry import Box
 from napari_unetseg.inference import job as job_module
 from napari_unetseg.inference.run import PredictJob, known_blocks, predict_job
+from napari_unetseg.inference.unchanged import Earlier
 
 SHAPE = (16, 48, 48)
 BLOCK = (16, 32, 32)
@@ -94,6 +95,32 @@ def test_the_first_run_decides_on_the_grid(
     assert known is not None
     assert (known.counts, known.block) == ((1, 2, 2), BLOCK)
     assert known.states == dict.fromkeys(range(4), BlockState.DONE)
+
+
+def test_blocks_of_another_version_are_kept_until_all_are_asked_for(
+    make_job: Callable[..., PredictJob], tmp_path: Path
+) -> None:
+    """The same network stands for both versions: nothing can change."""
+    before = make_job(block=BLOCK)
+    predict_job(before)
+    job = dataclasses.replace(
+        before,
+        prediction_path=tmp_path / "predictions" / "v2.zarr",
+        log_path=tmp_path / "runs" / "v2.jsonl",
+        earlier=Earlier("v1", before.prediction_path, before.log_path),
+    )
+    events: list[Event] = []
+    summary = predict_job(job, events.append)
+    assert (summary.done, summary.kept, summary.failed_because) == (4, 4, "")
+    remarks = {event.reason for event in events if isinstance(event, BlockDone)}
+    assert remarks == {"as v1 said"}
+    stores = [PredictionStore.open(one.prediction_path) for one in (before, job)]
+    for name in stores[0].names:
+        arrays = [np.asarray(store.levels(name)[0][:]) for store in stores]
+        np.testing.assert_array_equal(*arrays)
+    assert predict_job(job).done == 0
+    everything = predict_job(dataclasses.replace(job, earlier=None))
+    assert (everything.done, everything.kept) == (4, 0)
 
 
 def test_only_blocks_that_touch_the_box_are_predicted_the_nearest_first(

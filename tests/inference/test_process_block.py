@@ -22,7 +22,7 @@ NORMALISATION = Normalisation(low=(0.0,), high=(200.0,))
 
 def test_a_block_is_predicted_from_its_read_box(run: Any, voxels: np.ndarray) -> None:
     block = GRID[3]
-    steps = predict_steps(run.volume, NORMALISATION, run.plus_one, run.store)
+    steps = predict_steps(run.volume, NORMALISATION, run.plus_one.predict, run.store)
     result = take_block(steps, block)
     assert (result.error, result.empty) == (None, False)
     box = block.write_box

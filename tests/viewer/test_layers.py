@@ -181,6 +181,21 @@ def test_window_and_prediction_never_show_the_same_voxel(
     assert shown(viewer, "prediction")[window.slices].any()
 
 
+def test_confirmed_background_is_no_wall_in_3d(
+    viewer: Viewer, predicted: SessionLayers
+) -> None:
+    background = viewer.layers["confirmed background"]
+    assert background.visible
+    viewer.dims.ndisplay = 3
+    assert not background.visible
+    viewer.dims.ndisplay = 2
+    assert background.visible
+    background.visible = False  # by the person, who finds it so again
+    viewer.dims.ndisplay = 3
+    viewer.dims.ndisplay = 2
+    assert not background.visible
+
+
 def test_disagreement_map_is_one_key_away(
     viewer: Viewer,
     session: Session,
