@@ -33,7 +33,7 @@ def _worklist(arguments: argparse.Namespace, *_: Any) -> Result:
 def _in_short(found: Result) -> Result:
     """Return one line per region."""
     rows = {
-        f"z {z} y {y} x {x}": region["reason"]
+        f"z {z} y {y} x {x}": region["why"]
         for region in found["regions"]
         for z, y, x in [region["centre"]]
     }

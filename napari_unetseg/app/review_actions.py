@@ -47,6 +47,7 @@ def worklist(folder: Path, config: WorklistConfig | None = None) -> dict[str, An
 
 def _described(project: Project, item: WorkItem) -> dict[str, Any]:
     return {
+        "why": item.why,
         "reason": item.reason,
         "map": item.map_name,
         "class": project.class_names[item.class_id - 1],

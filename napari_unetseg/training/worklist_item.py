@@ -38,6 +38,11 @@ class WorkItem:
     map_name: str = ""
     state: str = "open"
 
+    @property
+    def why(self) -> str:
+        """The reason, and the score if it is one of a map."""
+        return f"{self.reason} · {self.score:.2f}" if self.map_name else self.reason
+
 
 def tile_for(voxel_size: Sequence[float]) -> Zyx:
     """Return a region of powers of two, flat where sections are thick."""

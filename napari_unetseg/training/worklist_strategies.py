@@ -146,9 +146,9 @@ class UnsureFirst:
         name, doubt = self._names[class_id], _open_values(seen)
         if column == class_id:
             doubt = doubt * seen.probability[class_id]
-            reason = f"unsure about {name} · {scores[column]:.2f}"
+            reason = f"unsure about {name}"
         else:
-            reason = f"unsure of all, most of {name} · {scores[column]:.2f}"
+            reason = f"unsure of all, most of {name}"
         return Found(_highest(doubt), class_id + 1, reason)
 
 
@@ -170,9 +170,8 @@ class DisputedFirst:
     def find(self, seen: Seen, column: int, rng: np.random.Generator) -> Found:
         """Return the voxel on which they differ most, and the class they differ on."""
         values = _open_values(seen)
-        score = self.scores(seen)[column]
         class_id = int(np.argmax([top_mean(values * p) for p in seen.probability]))
-        reason = f"{self._words} {self._names[class_id]} · {score:.2f}"
+        reason = f"{self._words} {self._names[class_id]}"
         return Found(_highest(values), class_id + 1, reason)
 
 

@@ -55,11 +55,11 @@ def test_what_is_found_is_the_voxel_and_the_reason() -> None:
     here, unsure = seen(DOUBT, CELL, FIBRE), UnsureFirst(NAMES, 0)
     cell, fibre, alone = (unsure.find(here, k, chance()) for k in range(3))
     assert (cell.at, cell.class_id, cell.reason) == (
-        (0, 0, 1), 1, "unsure about cell · 0.40",
+        (0, 0, 1), 1, "unsure about cell",
     )  # fmt: skip
     assert (fibre.at, fibre.class_id) == ((0, 0, 0), 2)
     assert (alone.at, alone.class_id) == ((0, 0, 0), 1)
-    assert alone.reason == "unsure of all, most of cell · 0.80"
+    assert alone.reason == "unsure of all, most of cell"
 
 
 def test_what_is_settled_is_in_no_doubt() -> None:
@@ -79,7 +79,7 @@ def test_answers_that_differ_are_about_the_class_that_is_likely_there() -> None:
     assert disputed.scores(here) == pytest.approx([0.6])
     found = disputed.find(here, 0, chance())
     assert (found.at, found.class_id) == ((0, 0, 2), 2)
-    assert found.reason == "models differ on fibre · 0.60"
+    assert found.reason == "models differ on fibre"
 
 
 def test_classes_and_their_borders_count_by_their_voxels() -> None:

@@ -176,12 +176,13 @@ class ReviewPanel(Panel):
         project = self.session.project
         classes = {} if project is None else {c.id: c for c in project.classes}
         info = classes.get(item.class_id)
-        row_item = QListWidgetItem(f"{item.reason}\nz {item.centre[0]}")
+        score = f" · score {item.score:.2f}" if item.map_name else ""
+        row_item = QListWidgetItem(f"{item.reason}\nz {item.centre[0]}{score}")
         row_item.setSizeHint(QSize(0, _ROW_HEIGHT))
         name = "" if info is None else f"{info.name}: "
-        where = item.map_name and f"map: {item.map_name.replace('_', ' ')} · "
+        found_in = item.map_name and f"map: {item.map_name.replace('_', ' ')} · "
         row_item.setToolTip(
-            f"{name}{item.reason}\n{where}score {item.score:.2f} · {item.box}\n"
+            f"{name}{item.reason}\n{found_in}score {item.score:.2f} · {item.box}\n"
             "Click to go there."
         )
         picture = self.session.picture_of(item)

@@ -6,7 +6,7 @@ from typing import get_args
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QComboBox, QStyledItemDelegate, QWidget
 
 from napari_unetseg.app.session import Session
 from napari_unetseg.config import WorklistStrategy
@@ -47,6 +47,8 @@ class StrategyChoice(QWidget):
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         for key in get_args(WorklistStrategy):
             self.box.addItem(STRATEGIES[key][0], key)
+        # The delegate that a choice comes with does not grey what is disabled.
+        self.box.setItemDelegate(QStyledItemDelegate(self.box))
         self.box.activated.connect(self._on_activated)
         self.setLayout(row(label("next", "field"), self.box, None))
         quieten_wheel(self)
