@@ -35,7 +35,10 @@ _NEEDS: dict[WorklistStrategy, tuple[str, str]] = {
         RATER_DISAGREEMENT,
         "Train a model from the labels of several raters and predict with it.",
     ),
-    "models": (MODEL_DISAGREEMENT, "Predict with two mirrored passes or more."),
+    "models": (
+        MODEL_DISAGREEMENT,
+        "Let the next version predict with two mirrored passes or more.",
+    ),
 }
 
 
@@ -120,6 +123,7 @@ class _Search:
         """Return the best regions of each group of columns in turn, apart enough."""
         ranking = _Ranking(self._maps, self._strategy, self._seed, self._settled.rounds)
         items: list[WorkItem] = []
+        # Groups that are the same share what is waiting: the classes go on in turn.
         waiting = {group: list(group) for group in self._strategy.turns}
         for group in itertools.cycle(self._strategy.turns):
             if len(items) >= n or not any(waiting.values()):

@@ -41,7 +41,11 @@ class SettledRegions:
             for name in corrections.annotators()
             for box in corrections.labelled_boxes(name)
         )
-        self._corrected = [s.box.centre for s in strokes if s.model_version == version]
+        self._corrected = _Boxes(
+            Box.around(stroke.box.centre, (1, 1, 1))
+            for stroke in strokes
+            if stroke.model_version == version
+        )
 
     def open_voxels(
         self, box: Box, tile: Zyx, voxels: Sequence[np.ndarray]
@@ -77,13 +81,13 @@ class SettledRegions:
         return bool(
             self._reviewed.near(box)
             or self._labelled.near(box)
-            or any(box.holds(centre) for centre in self._corrected)
+            or self._corrected.near(box)
         )
 
     def _known(self, part: Box) -> np.ndarray:
         """Return which voxels of a tile are settled."""
         known = np.zeros(part.shape, bool)
-        if any(part.holds(centre) for centre in self._corrected):
+        if self._corrected.near(part):
             return ~known
         for box in self._reviewed.near(part):
             known[box.intersection(part).relative_to(part).slices] = True

@@ -110,7 +110,7 @@ def test_what_cannot_be_chosen_says_why(viewer: Viewer, panel: ReviewPanel) -> N
     box = panel.strategy.box
     place = box.findData("models")
     tip = box.itemData(place, Qt.ItemDataRole.ToolTipRole)
-    assert tip.endswith("Predict with two mirrored passes or more.")
+    assert tip.endswith("predict with two mirrored passes or more.")
     click_on(viewer, box, "models disagree first")
     box.hidePopup()
     assert box.currentData() == panel.session.preferences.worklist == "uncertainty"
