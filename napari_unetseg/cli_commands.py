@@ -21,6 +21,7 @@ from napari_unetseg.cli_parts import (
     config_of,
 )
 from napari_unetseg.cli_raters import add_agreement, add_consensus, add_import_rater
+from napari_unetseg.cli_worklist import add_worklist
 from napari_unetseg.config import (
     ExportConfig,
     NewProjectConfig,
@@ -49,8 +50,8 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands to the parser of the program."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (_add_open, _add_new, _add_info, _add_predict, _add_train, _add_finetune,
-                add_models, add_promote, add_rollback, _add_export, _add_merge,
-                add_effort, add_agreement, add_consensus, add_import_rater,
+                add_models, add_promote, add_rollback, add_worklist, _add_export,
+                _add_merge, add_effort, add_agreement, add_consensus, add_import_rater,
                 _add_demo):  # fmt: skip
         add(commands)
 

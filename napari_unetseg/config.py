@@ -26,6 +26,7 @@ Preset = Literal["S", "M", "L"]
 Blocks = Literal["plain", "reversible"]
 RaterKind = Literal["named", "anonymous", "latent"]
 ExportFormat = Literal["ome-zarr", "in-place", "tiff", "nifti", "csv"]
+WorklistStrategy = Literal["uncertainty", "raters", "models", "random", "scan"]
 
 
 class Config(BaseModel):
@@ -323,6 +324,21 @@ class EffortConfig(Config):
     )
 
 
+class WorklistConfig(Config):
+    """Which regions to look at next."""
+
+    strategy: WorklistStrategy = Field(
+        "uncertainty",
+        description="What comes first: where the model is unsure, where raters would "
+        "disagree, where mirrored passes do; at random near objects; or everything in "
+        "the order of the volume.",
+    )
+    n: Annotated[int, Field(ge=1, le=1000)] = Field(12, description="Regions at most.")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="Seed of what is left to chance."
+    )
+
+
 class ImportConfig(Config):
     """Whose labels are imported, and what their values mean."""
 
@@ -354,6 +370,9 @@ class Preferences(Config):
     )
     finetune_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
         150, description="Training steps of a fine-tuning."
+    )
+    worklist: WorklistStrategy = Field(
+        "uncertainty", description="Which regions come first in the worklist."
     )
     device: Device = Field("auto", description="Where the network runs and learns.")
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(

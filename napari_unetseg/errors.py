@@ -14,6 +14,7 @@ Each leaf also inherits the builtin that a caller would expect, so that
     │   ├── TakenBackError                  a stroke that is not in effect any more
     │   └── DamagedOverlayError             a chunk that cannot be decoded
     ├── NothingHereError (ValueError)       no object at the click
+    ├── MissingMapError (LookupError)       a prediction without the map asked for
     ├── EditError (ValueError)              objects that cannot be changed as asked
     ├── ProjectError (ValueError)
     │   ├── ProjectNotFoundError (FileNotFoundError)
@@ -130,6 +131,10 @@ class DamagedOverlayError(LabelsError):
 
 class NothingHereError(UnetsegError, ValueError):
     """There is no object at the click."""
+
+
+class MissingMapError(UnetsegError, LookupError):
+    """The prediction has no map of this name."""
 
 
 class EditError(UnetsegError, ValueError):

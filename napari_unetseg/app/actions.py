@@ -28,6 +28,7 @@ from napari_unetseg.app.rater_actions import (
     import_rater,
     make_consensus,
 )
+from napari_unetseg.app.review_actions import worklist
 from napari_unetseg.app.sample import make_sample_project
 from napari_unetseg.config import (
     Config,
@@ -81,6 +82,7 @@ __all__ = [
     "roll_back",
     "sample",
     "train",
+    "worklist",
 ]
 
 

@@ -43,7 +43,7 @@ from napari_unetseg.data.rater_probability import HALF, labels_at
 from napari_unetseg.errors import Cancelled, NothingHereError, UnetsegError
 from napari_unetseg.geometry import Box
 from napari_unetseg.training.adjudication import disputed_regions
-from napari_unetseg.training.worklist import WorkItem
+from napari_unetseg.training.worklist_item import WorkItem
 
 _SAME = "This is what {} would draw already."
 _Ended: TypeAlias = "dict[str, Any] | Notice"

@@ -16,24 +16,30 @@ from napari_unetseg.app.review_progress import ReviewProgress
 from napari_unetseg.app.session_base import SessionBase
 from napari_unetseg.app.status import Notice
 from napari_unetseg.app.thumbnails import thumbnail
+from napari_unetseg.app.why_not import why_not_strategy
+from napari_unetseg.config import WorklistStrategy
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Box
-from napari_unetseg.training.worklist import WorkItem, rank_regions
+from napari_unetseg.training.worklist import rank_regions
+from napari_unetseg.training.worklist_item import WorkItem
 
 _LOG = logging.getLogger(__name__)
 _RECENT = 1000
 """Edits that are looked through: nobody makes more in one region."""
 
 Search: TypeAlias = Callable[[], tuple[WorkItem, ...]]
+Asked: TypeAlias = tuple[Search | None, WorklistStrategy]
 Ranked: TypeAlias = tuple[tuple[WorkItem, ...], dict[WorkItem, np.ndarray]]
 
 
 class Review:
     """The worklist of one project and where the person stands in it."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(
+        self, project: Project, strategy: WorklistStrategy = "uncertainty"
+    ) -> None:
         self._project = project
-        self._found: queue.SimpleQueue[tuple[Search | None, Ranked]]
+        self._found: queue.SimpleQueue[tuple[Asked, Ranked]]
         self._found = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.items: tuple[WorkItem, ...] = ()
@@ -41,7 +47,20 @@ class Review:
         self.index = -1
         self._came_up_after = 0  # the row of the journal before
         self._came_up_at = 0.0
+        self._closed: list[Box] = []  # since the last ranking began
         self._search: Search | None = None
+        self._strategy: WorklistStrategy = strategy
+
+    @property
+    def strategy(self) -> WorklistStrategy:
+        """What the regions are ranked by, unless raters are adjudicated."""
+        return self._strategy
+
+    @property
+    def is_ranking(self) -> bool:
+        """Whether regions are being looked for."""
+        is_alive = self._thread is not None and self._thread.is_alive()
+        return is_alive or not self._found.empty()
 
     @property
     def is_adjudicating(self) -> bool:
@@ -49,10 +68,17 @@ class Review:
         return self._search is not None
 
     def search_by(self, search: Search | None) -> None:
-        """Rank by another search from now on; None: by what the model doubts."""
+        """Rank by another search from now on; None: by the strategy."""
         self._search = search
         self.items, self.index = (), -1
         self._start()
+
+    def rank_by(self, strategy: WorklistStrategy) -> None:
+        """Rank by another strategy from now on."""
+        self._strategy = strategy
+        if not self.is_adjudicating:
+            self.items, self.index = (), -1
+            self._start()
 
     @property
     def current(self) -> WorkItem | None:
@@ -68,10 +94,11 @@ class Review:
         """Take over a finished ranking; say whether there was one."""
         if self._found.empty():
             return False
-        search, ranked = self._found.get()
-        if search is not self._search:  # asked for before, and too late now
+        asked, (items, pictures) = self._found.get()
+        if asked != self._asked:  # before, and too late now
             return False
-        self.items, self.pictures = ranked
+        self.items = tuple(item for item in items if item.box not in self._closed)
+        self.pictures = pictures
         self.index = -1
         return True
 
@@ -105,8 +132,11 @@ class Review:
             class_id=item.class_id,
             seconds=round(time.monotonic() - self._came_up_at, 1),
         )
+        self._closed.append(item.box)
         self.items = tuple(other for other in self.items if other is not item)
         self.index = min(self.index, len(self.items)) - 1
+        if not self.items:  # there may be more than a list holds
+            self.refresh()
         return item.box
 
     def wait(self) -> None:
@@ -125,25 +155,31 @@ class Review:
             row.sequence > self._came_up_after and row.box.overlaps(box) for row in rows
         )
 
+    @property
+    def _asked(self) -> Asked:
+        return self._search, self._strategy
+
     def _start(self) -> None:
+        self._closed = []
         self._thread = threading.Thread(
-            target=self._rank, args=(self._search, self._thread), daemon=True
+            target=self._rank, args=(self._asked, self._thread), daemon=True
         )
         self._thread.start()
 
-    def _rank(self, search: Search | None, before: threading.Thread | None) -> None:
+    def _rank(self, asked: Asked, before: threading.Thread | None) -> None:
         if before is not None:
             before.join()
+        search, strategy = asked
         try:
-            items = self._doubtful() if search is None else search()
+            items = self._ranked(strategy) if search is None else search()
         except (UnetsegError, OSError) as error:
             _LOG.warning("the worklist could not be made: %s", error)
             items = ()
         found = {item: thumbnail(self._project.volume, item.centre) for item in items}
         pictures = {item: p for item, p in found.items() if p is not None}
-        self._found.put((search, (tuple(items), pictures)))
+        self._found.put((asked, (tuple(items), pictures)))
 
-    def _doubtful(self) -> tuple[WorkItem, ...]:
+    def _ranked(self, strategy: WorklistStrategy) -> tuple[WorkItem, ...]:
         predictions = self._project.predictions()
         if predictions is None:
             return ()
@@ -151,6 +187,7 @@ class Review:
             predictions,
             self._project.corrections,
             volume_shape=self._project.volume.shape,
+            strategy=strategy,
         )
 
 
@@ -163,7 +200,7 @@ class ReviewVerbs(SessionBase):
 
     @property
     def worklist(self) -> tuple[WorkItem, ...]:
-        """The regions worth a look, most uncertain first."""
+        """The regions worth a look, in the order of the strategy."""
         return () if self._review is None else self._review.items
 
     def picture_of(self, item: WorkItem) -> np.ndarray | None:
@@ -181,6 +218,24 @@ class ReviewVerbs(SessionBase):
     def worklist_index(self) -> int:
         """Which of them is under review, -1 for none."""
         return -1 if self._review is None else self._review.index
+
+    @property
+    def is_ranking(self) -> bool:
+        """Whether regions are being looked for; then the list will change."""
+        return self._review is not None and self._review.is_ranking
+
+    def choose_strategy(self, strategy: WorklistStrategy) -> None:
+        """Rank the regions by something else from now on, in every project."""
+        if reason := why_not_strategy(self, strategy):
+            self.notice.emit(Notice("warning", reason))
+            return
+        self.preferences = self.preferences.replace(worklist=strategy)
+        self._rank_as_preferred()
+        self.preferences_changed.emit()
+
+    def why_not_strategy(self, strategy: WorklistStrategy) -> str:
+        """Say why regions cannot be ranked by something now; "" if they can."""
+        return why_not_strategy(self, strategy)
 
     def refresh_worklist(self) -> None:
         """Rank the regions anew, in the background."""
@@ -214,6 +269,12 @@ class ReviewVerbs(SessionBase):
             )
             self.notice.emit(Notice("info", _marked(box)))
         self.worklist_changed.emit()
+
+    def _rank_as_preferred(self) -> None:
+        wanted = self.preferences.worklist
+        if self._review is not None and self._review.strategy != wanted:
+            self._review.rank_by(wanted)
+            self.worklist_changed.emit()
 
     def _step(self, by: int) -> WorkItem | None:
         item = None if self._review is None else self._review.step(by)

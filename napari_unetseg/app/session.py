@@ -210,6 +210,7 @@ class Session(
         self.preferences = preferences
         if is_renamed:
             self.set_annotator(preferences.annotator)
+        self._rank_as_preferred()
         self.preferences_changed.emit()
 
     def set_annotator(self, name: str) -> None:
@@ -243,7 +244,7 @@ class Session(
         """Make ``project`` the open one."""
         self.close()
         self.project = project
-        self._review = Review(project)
+        self._review = Review(project, self.preferences.worklist)
         self._last_predict = None
         if not self.preferences.annotator:
             known = project.corrections.annotators()

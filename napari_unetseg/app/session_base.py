@@ -73,6 +73,11 @@ class SessionBase(ABC):
         return self._predictions
 
     @property
+    def is_adjudicating(self) -> bool:
+        """Whether the worklist is that of the regions on which raters disagree."""
+        return False
+
+    @property
     def has_labels(self) -> bool:
         """Whether anybody has labelled or reviewed anything."""
         store = self.project.corrections if self.project else None

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_unetseg.app.status import JobState
+from napari_unetseg.errors import MissingMapError
+from napari_unetseg.training.worklist import check_has_map
 
 if TYPE_CHECKING:
     from napari_unetseg.app.session_base import SessionBase
+    from napari_unetseg.config import WorklistStrategy
 
 _LONG = {"predict", "train", "finetune", "export", "list_objects", "compare_raters",
          "make_consensus", "measure_effort"}  # fmt: skip
@@ -69,10 +72,25 @@ def _why_not_effort(session: SessionBase) -> str:
     return ""
 
 
-def _why_not_worklist(session: SessionBase) -> str:
+def why_not_strategy(session: SessionBase, strategy: WorklistStrategy) -> str:
+    """Say why the worklist cannot be ranked by something now; "" if it can."""
+    if session.project is None:
+        return "Open a volume or a project first."
+    if session.is_adjudicating:
+        return "Stop deciding between raters first: their list is another one."
     if session.predictions is None:
         return "Predict something first: the list ranks what the model is unsure of."
+    try:
+        check_has_map(session.predictions, strategy)
+    except MissingMapError as error:
+        return str(error)
     return ""
+
+
+def _why_not_worklist(session: SessionBase) -> str:
+    if session.is_adjudicating:
+        return ""
+    return why_not_strategy(session, session.preferences.worklist)
 
 
 def _why_not_compare(session: SessionBase) -> str:

@@ -23,7 +23,7 @@ from napari_unetseg.data.ratings import Ratings
 from napari_unetseg.data.vote_count import in_threads
 from napari_unetseg.data.vote_patterns import encoded
 from napari_unetseg.geometry import Box, Zyx, zyx
-from napari_unetseg.training.worklist import WorkItem, tile_for
+from napari_unetseg.training.worklist_item import WorkItem, tile_for
 
 REASON = "raters disagree: adjudicate"
 MOST_TILES = 8

@@ -1,55 +1,45 @@
-"""Which regions to look at next: where the model doubts, for every class in turn.
+"""Which regions to look at next, and why.
 
-A region's score for a class is the mean, over the most doubtful tenth of its voxels, of
-doubt times probability of the class. Taking the classes in turn keeps the frequent one
-from filling the list (class-stratified scheduling, as in ClaSP). What is labelled
-already is not in doubt. The same predictions and corrections give the same list.
+What regions are ranked by is :mod:`napari_unetseg.training.worklist_strategies`. Here
+they are picked: one column after the other gives its best region, no two of them nearer
+than a tile, and nothing that somebody has settled. The same predictions, corrections
+and seed give the same list.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from napari_unetseg.config import RATER_DISAGREEMENT, TOTAL_UNCERTAINTY
+from napari_unetseg.config import (
+    MODEL_DISAGREEMENT,
+    RATER_DISAGREEMENT,
+    TOTAL_UNCERTAINTY,
+    WorklistStrategy,
+)
 from napari_unetseg.data.corrections import CorrectionStore
-from napari_unetseg.data.predictions import PROBABILITY, PredictionStore
+from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.errors import MissingMapError
 from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.training.worklist_item import WorkItem, tile_for
+from napari_unetseg.training.worklist_maps import CoarseMaps, Seen
+from napari_unetseg.training.worklist_settled import SettledRegions
+from napari_unetseg.training.worklist_strategies import Strategy, noise, strategy_of
 
-TILE_VOXELS = 2**17  # 32 × 64 × 64 if voxels are cubes
-MAX_VOXELS = 2**22
-CELL_EDGE = 8  # coarse voxels along the edge of what is scored at once, at least
-LABELLED_ENOUGH = 0.5
-RATERS_DIFFER = 0.15
-LEAST_SCORE = 0.005
-DOUBTFUL_TENTH = 0.1
-
-
-@dataclass(frozen=True)
-class WorkItem:
-    """A region worth a look.
-
-    Attributes
-    ----------
-    box, centre
-        Where, and its most doubtful voxel; level-0 voxels, zyx.
-    class_id
-        The class in doubt.
-    score
-        0 to 1.
-    reason
-        Why it is listed, for a person.
-    """
-
-    box: Box
-    centre: Zyx
-    class_id: int
-    score: float
-    reason: str
-    state: str = "open"
+_NEEDS: dict[WorklistStrategy, tuple[str, str]] = {
+    "uncertainty": (TOTAL_UNCERTAINTY, "Predict again."),
+    "raters": (
+        RATER_DISAGREEMENT,
+        "Train a model from the labels of several raters and predict with it.",
+    ),
+    "models": (
+        MODEL_DISAGREEMENT,
+        "Let the next version predict with two mirrored passes or more.",
+    ),
+}
 
 
 def rank_regions(
@@ -59,10 +49,10 @@ def rank_regions(
     volume_shape: Zyx,
     n: int = 12,
     tile: Zyx | None = None,
+    strategy: WorklistStrategy = "uncertainty",
+    seed: int = 0,
 ) -> tuple[WorkItem, ...]:
-    """Return the regions that are most worth a look, the best first.
-
-    Where raters would disagree comes before where the model is merely unsure.
+    """Return the regions to look at next, in their order.
 
     Parameters
     ----------
@@ -70,187 +60,170 @@ def rank_regions(
         How many at most.
     tile
         Size of a region in level-0 voxels; chosen from the voxel size if None.
+    strategy
+        What they are ranked by.
+    seed
+        Of the choices that are left to chance.
+
+    Raises
+    ------
+    MissingMapError
+        If the prediction has no map that the strategy ranks by.
     """
-    doubts = _Doubts(
-        predictions, volume_shape, tile or tile_for(predictions.voxel_size)
-    )
-    settled = _Settled(corrections, predictions.path.stem)
-    cells, scores = doubts.scored_cells()
-    is_checked = np.zeros(len(cells), bool)
-    items: list[WorkItem] = []
-    open_classes = list(range(len(predictions.class_names)))
-    while open_classes and len(items) < n and cells:
-        number = open_classes.pop(0)
-        best = int(scores[:, number].argmax())
-        while scores[best, number] > LEAST_SCORE and not is_checked[best]:
-            # Labels are read for promising regions only: that is what costs time.
-            is_checked[best] = True
-            known = settled.mask(cells[best])
-            scores[best] = 0 if known is None else doubts.scores(cells[best], known)
-            best = int(scores[:, number].argmax())
-        if scores[best, number] > LEAST_SCORE:
-            score = float(scores[best, number])
-            known = settled.mask(cells[best])
-            items.append(doubts.item(cells[best], number, score, known))
-            scores[best] = 0
-            open_classes.append(number)
-    return tuple(sorted(items, key=lambda item: (_rank(item), -item.score)))
+    check_has_map(predictions, strategy)
+    tile = tile or tile_for(predictions.voxel_size)
+    settled = SettledRegions(corrections, predictions.path.stem)
+    ranked_by = strategy_of(strategy, predictions.class_names, settled.rounds)
+    by_tile = strategy == "scan"
+    maps = CoarseMaps(predictions, volume_shape, tile, ranked_by.image, by_tile=by_tile)
+    search = _Search(maps, settled, ranked_by, seed)
+    return tuple(search.in_order(n) if by_tile else search.best(n))
 
 
-def tile_for(voxel_size: Sequence[float]) -> Zyx:
-    """Return a region of powers of two, flat where sections are thick."""
-    z, y, x = voxel_size
-    thickness = max(z / min(y, x), 1.0)
-    depth = 2 ** max(0, round(5 - math.log2(thickness) * 2 / 3))
-    edge: int = 2 ** round(math.log2(TILE_VOXELS / depth) / 2)
-    return depth, edge, edge
+def check_has_map(predictions: PredictionStore, strategy: WorklistStrategy) -> None:
+    """Make sure that a prediction has the map that a strategy ranks by.
+
+    Raises
+    ------
+    MissingMapError
+        If it has not; the message says what to do.
+    """
+    name, do = _NEEDS.get(strategy, ("", ""))
+    if name and name not in predictions.map_names:
+        words = name.replace("_", " ")
+        raise MissingMapError(f"This prediction has no map of {words}", do=do)
 
 
-class _Doubts:
-    """The maps of a prediction at a level that is small enough to look through."""
+class _Search:
+    """Looks through the cells of a prediction by one strategy."""
 
-    def __init__(self, predictions: PredictionStore, shape: Zyx, tile: Zyx) -> None:
-        self._names = predictions.class_names
-        self._shape, self._tile = shape, tile
-        arrays = predictions.levels(TOTAL_UNCERTAINTY)
-        sizes = [math.prod(array.shape) for array in arrays]
-        level = next(
-            (k for k, size in enumerate(sizes) if size <= MAX_VOXELS), len(sizes) - 1
-        )
-        self._factor = predictions.factors(TOTAL_UNCERTAINTY)[level]
-        self._doubt = arrays[level]
-        self._probability = predictions.levels(PROBABILITY)[level]
-        has_raters = RATER_DISAGREEMENT in predictions.map_names
-        self._differ = (
-            predictions.levels(RATER_DISAGREEMENT)[level] if has_raters else None
-        )
+    def __init__(
+        self,
+        maps: CoarseMaps,
+        settled: SettledRegions,
+        strategy: Strategy,
+        seed: int,
+    ) -> None:
+        self._maps, self._settled = maps, settled
+        self._strategy, self._seed = strategy, seed
 
-    def scored_cells(self) -> tuple[list[Box], np.ndarray]:
-        """Return all cells with some doubt and their scores, (cell, class)."""
-        cells, scores = [], []
-        for slab in self._slabs():
-            doubt, probability = self._read(slab)
-            if not doubt.any():
+    def in_order(self, n: int) -> list[WorkItem]:
+        """Return the first regions that are worth a look, in C order."""
+        items: list[WorkItem] = []
+        for number, cell, seen in self._maps.cells():
+            if len(items) >= n:
+                break
+            if self._is_worth(seen):
+                rest = self._without_settled(cell, seen)
+                if self._is_worth(rest):
+                    items.append(self._item(number, cell, rest, 0))
+        return items
+
+    def best(self, n: int) -> list[WorkItem]:
+        """Return the best regions of each group of columns in turn, apart enough."""
+        ranking = _Ranking(self._maps, self._strategy, self._seed, self._settled.rounds)
+        items: list[WorkItem] = []
+        # Groups that are the same share what is waiting: the classes go on in turn.
+        waiting = {group: list(group) for group in self._strategy.turns}
+        for group in itertools.cycle(self._strategy.turns):
+            if len(items) >= n or not any(waiting.values()):
+                break
+            found = None
+            while found is None and waiting[group]:
+                column = waiting[group].pop(0)
+                found = self._best_of(column, ranking, items)
+                if found is not None:
+                    items.append(found)
+                    waiting[group].append(column)
+        return items
+
+    def _best_of(
+        self, column: int, ranking: _Ranking, others: Sequence[WorkItem]
+    ) -> WorkItem | None:
+        """Return the best region of a column that is left, None if there is none."""
+        while (row := ranking.best(column)) is not None:
+            number, cell = ranking.cells[row]
+            seen = self._without_settled(cell, self._maps.read(cell))
+            if not ranking.is_checked[row]:
+                # Labels are read for promising regions only: that is what costs time.
+                ranking.rescore(row, self._strategy.scores(seen))
                 continue
-            for box in slab.cells(self._cell):
-                part = box.clipped(self._shape)
-                inside = _coarse(part.relative_to(slab), self._factor)
-                if doubt[inside].any():
-                    cells.append(part)
-                    scores.append(_scores(doubt[inside], probability[:, *inside]))
-        return cells, np.array(scores).reshape(len(cells), len(self._names))
+            item = self._item(number, cell, seen, column)
+            if all(_are_apart(item, other, self._maps.tile) for other in others):
+                ranking.drop(row)
+                return item
+            ranking.drop(row, column)
+        return None
 
-    def scores(self, cell: Box, known: np.ndarray) -> np.ndarray:
-        """Return the scores of a cell where only unlabelled voxels count."""
-        doubt, probability = self._read(cell)
-        return _scores(self._open(doubt, known), probability)
+    def _is_worth(self, seen: Seen) -> bool:
+        return bool(self._strategy.scores(seen).max() > self._strategy.least)
 
-    def item(
-        self, cell: Box, number: int, score: float, known: np.ndarray | None
-    ) -> WorkItem:
-        """Return the region of a cell in which most is in doubt."""
-        doubt, probability = self._read(cell)
-        if known is not None:
-            doubt = self._open(doubt, known)
-        both = doubt.astype(np.float32) * probability[number]
-        at = np.unravel_index(int(both.argmax()), both.shape)
-        centre = zyx(
-            min(a + int(i) * f + f // 2, b - 1)
-            for i, a, b, f in zip(at, cell.start, cell.stop, self._factor, strict=True)
-        )
-        box = Box(centre, zyx(c + 1 for c in centre)).aligned(self._tile)
-        name = self._names[number]
-        reason = f"unsure about {name}"
-        if self._differ is not None:
-            differ = np.asarray(self._differ[_coarse(cell, self._factor)])
-            if _of_top_tenth(differ) / 255 > RATERS_DIFFER:
-                reason = f"raters would disagree on {name}"
-        return WorkItem(box.clipped(self._shape), centre, number + 1, score, reason)
+    def _without_settled(self, cell: Box, seen: Seen) -> Seen:
+        voxels = self._maps.voxels(cell)
+        is_open = self._settled.open_voxels(cell, self._maps.tile, voxels)
+        return replace(seen, is_open=is_open)
 
-    @property
-    def _cell(self) -> Zyx:
-        """What is scored at once: a region, or more of them in a huge volume."""
-        return zyx(
-            t * max(1, math.ceil(CELL_EDGE * f / t)) if f > 1 else t
-            for t, f in zip(self._tile, self._factor, strict=True)
+    def _item(self, number: int, cell: Box, seen: Seen, column: int) -> WorkItem:
+        rng = np.random.default_rng([self._seed, number, column])
+        found = self._strategy.find(seen, column, rng)
+        axes = self._maps.voxels(cell)
+        centre = zyx(int(axis[i]) for axis, i in zip(axes, found.at, strict=True))
+        box = Box(centre, zyx(c + 1 for c in centre)).aligned(self._maps.tile)
+        return WorkItem(
+            box.clipped(self._maps.shape),
+            centre,
+            found.class_id,
+            float(self._strategy.scores(seen)[column]),
+            found.reason,
+            self._strategy.map_name,
         )
 
-    def _slabs(self) -> Iterator[Box]:
-        _, height, width = self._shape
-        for slab in Box.whole(self._shape).cells((self._cell[0], height, width)):
-            yield slab.clipped(self._shape)
 
-    def _read(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
-        here = _coarse(box, self._factor)
-        return np.asarray(self._doubt[here]), np.asarray(self._probability[:, *here])
+class _Ranking:
+    """The cells of a prediction and how high each stands in every column."""
 
-    def _open(self, doubt: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Return doubt without what is labelled."""
-        z, y, x = self._factor
-        coarse = known[z // 2 :: z, y // 2 :: y, x // 2 :: x]
-        common = tuple(
-            slice(0, min(a, b)) for a, b in zip(doubt.shape, coarse.shape, strict=True)
+    def __init__(
+        self, maps: CoarseMaps, strategy: Strategy, seed: int, round_: int
+    ) -> None:
+        self._least = strategy.least
+        n_columns = len({column for group in strategy.turns for column in group})
+        chance = noise((maps.n_cells, n_columns), strategy.beta, (seed, round_))
+        self.cells: list[tuple[int, Box]] = []
+        scores = []
+        for number, cell, seen in maps.cells():
+            self.cells.append((number, cell))
+            scores.append(strategy.scores(seen))
+        self._chance = chance[[number for number, _ in self.cells]]
+        self._rank = self._ranked(
+            np.array(scores).reshape(len(self.cells), n_columns), self._chance
         )
-        rest = doubt.copy()
-        rest[common][coarse[common]] = 0
-        return rest
+        self.is_checked = np.zeros(len(self.cells), bool)
 
-
-class _Settled:
-    """What people have looked at already."""
-
-    def __init__(self, corrections: CorrectionStore, version: str) -> None:
-        self._corrections = corrections
-        self._reviewed = [reviewed.box for reviewed in corrections.reviewed()]
-        self._labelled = {
-            box
-            for name in corrections.annotators()
-            for box in corrections.labelled_boxes(name)
-        }
-        counting = set(corrections.stroke_ids())
-        self._corrected = [
-            stroke.box.centre
-            for stroke in corrections.strokes()
-            if stroke.model_version == version and stroke.uuid in counting
-        ]
-
-    def mask(self, box: Box) -> np.ndarray | None:
-        """Return which voxels of a box are labelled; None if it is settled.
-
-        It is if somebody reviewed it, corrected this very prediction in it, or
-        labelled most of it.
-        """
-        half = box.n_voxels / 2
-        if any(r.intersection(box).n_voxels > half for r in self._reviewed):
+    def best(self, column: int) -> int | None:
+        """Return the cell that stands highest in a column, None if none is left."""
+        if not self.cells:
             return None
-        if any(box.holds(centre) for centre in self._corrected):
-            return None
-        if not any(labelled.overlaps(box) for labelled in self._labelled):
-            return np.zeros(box.shape, bool)
-        labelled = self._corrections.read_all(box) != self._corrections.unset
-        known: np.ndarray = labelled
-        return None if known.mean() > LABELLED_ENOUGH else known
+        row = int(self._rank[:, column].argmax())
+        return row if self._rank[row, column] > -np.inf else None
+
+    def rescore(self, row: int, scores: np.ndarray) -> None:
+        """Note the scores of a cell without what is settled."""
+        self.is_checked[row] = True
+        self._rank[row] = self._ranked(scores, self._chance[row])
+
+    def drop(self, row: int, column: int | None = None) -> None:
+        """Leave a cell out of a column, or out of all."""
+        self._rank[row, slice(None) if column is None else column] = -np.inf
+
+    def _ranked(self, scores: np.ndarray, chance: np.ndarray) -> np.ndarray:
+        is_worth = scores > self._least
+        logs = np.log(scores, out=np.full(scores.shape, -np.inf), where=is_worth)
+        ranked: np.ndarray = logs + chance
+        return ranked
 
 
-def _scores(doubt: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Return the score of every class, 0 to 1."""
-    weighted = doubt.astype(np.float32) * probability
-    return np.array([_of_top_tenth(both) / 255**2 for both in weighted])
-
-
-def _of_top_tenth(values: np.ndarray) -> float:
-    top = max(1, round(DOUBTFUL_TENTH * values.size))
-    return float(np.partition(values, -top, axis=None)[-top:].mean())
-
-
-def _coarse(box: Box, factor: Sequence[int]) -> tuple[slice, slice, slice]:
-    """Return a level-0 box as an index into a level ``factor`` times coarser."""
-    z, y, x = (
-        slice(a // f, -(-b // f))
-        for a, b, f in zip(box.start, box.stop, factor, strict=True)
+def _are_apart(one: WorkItem, other: WorkItem, tile: Zyx) -> bool:
+    """Whether two regions are listed for voxels that are a tile apart or more."""
+    return any(
+        abs(a - b) >= t for a, b, t in zip(one.centre, other.centre, tile, strict=True)
     )
-    return z, y, x
-
-
-def _rank(item: WorkItem) -> bool:
-    return not item.reason.startswith("raters")

@@ -28,6 +28,13 @@ def read_preferences() -> Preferences:
         return Preferences()
 
 
+def remember(name: str, value: object) -> None:
+    """Write a preference onto the page, so that it holds in the next window too."""
+    for _, page in _settings() or ():
+        if isinstance(page, BaseModel) and name in type(page).model_fields:
+            setattr(page, name, value)
+
+
 class PreferencesLink:
     """Tells of every change of the page until it is closed.
 

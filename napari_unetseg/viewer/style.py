@@ -257,6 +257,7 @@ QLineEdit[wrong="true"], QAbstractSpinBox[wrong="true"] {{
     border: 1px solid {p.error}; }}
 QComboBox QAbstractItemView {{ background: {p.card}; color: {p.text};
     border: 1px solid {p.line}; selection-background-color: {p.hover}; }}
+QComboBox QAbstractItemView::item:disabled {{ color: {p.muted}; }}
 QCheckBox {{ color: {p.text}; font-size: {normal}pt; spacing: 6px; padding: 1px; }}
 QCheckBox::indicator {{ background: {p.control}; border: 1px solid {p.muted};
     width: 13px; height: 13px; border-radius: 3px; }}

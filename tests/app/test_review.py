@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_unetseg.app.project import Project
 from napari_unetseg.app.session import Session
+from napari_unetseg.app.status import Notice
 from napari_unetseg.app.thumbnails import thumbnail
+from napari_unetseg.config import MODEL_DISAGREEMENT, TOTAL_UNCERTAINTY, Preferences
 from napari_unetseg.geometry import Box
-from napari_unetseg.training.worklist import WorkItem
+from napari_unetseg.training.worklist_item import WorkItem
+from tests.helpers.predicted import predicted
 
 BOXES = [Box((z, 0, 0), (z + 4, 16, 16)) for z in (0, 4, 8, 12)]
 
@@ -96,3 +100,99 @@ def test_what_each_annotator_looked_at_is_counted(session: Session) -> None:
     assert progress.seconds is not None
     assert 0 <= progress.seconds < 60
     assert progress.total == 3
+
+
+@pytest.fixture
+def doubtful(
+    project_with_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Session]:
+    """A session on a prediction that is in doubt here, and contradicts itself there."""
+    monkeypatch.setattr("napari_unetseg.training.worklist_item.TILE_VOXELS", 2**11)
+    with Project.open(project_with_model, read_only=True) as project:
+        shape, path = project.volume.shape, project.prediction_path("v1")
+    maps = {name: np.zeros(shape, np.uint8)
+            for name in (TOTAL_UNCERTAINTY, MODEL_DISAGREEMENT)}  # fmt: skip
+    for n in range(4):  # in four tiles, which are columns through the volume
+        maps[TOTAL_UNCERTAINTY][:, 8 * n, 8 * n] = 200
+    maps[MODEL_DISAGREEMENT][4:8, 40:44, 0:4] = 200
+    predicted(path, np.full((2, *shape), 128, np.uint8), maps)
+    session = Session(Preferences(annotator="Ana"))
+    session.open_project(project_with_model)
+    collect(session)
+    yield session
+    session.close()
+
+
+def collect(session: Session) -> None:
+    """Take over the ranking that is under way."""
+    assert session._review is not None
+    session._review.wait()
+    assert session.is_ranking
+    session.poll()
+    assert not session.is_ranking
+
+
+def test_what_comes_next_can_be_chosen(doubtful: Session) -> None:
+    heard: list[int] = []
+    doubtful.worklist_changed.connect(lambda: heard.append(len(doubtful.worklist)))
+    assert len(doubtful.worklist) == 4
+    doubtful.choose_strategy("models")
+    assert (doubtful.worklist, heard) == ((), [0])
+    collect(doubtful)
+    (item,) = doubtful.worklist
+    assert item.reason == "the model contradicts itself on cell"
+    assert heard == [0, 1]
+    assert doubtful.preferences.worklist == "models"
+    assert doubtful.picture_of(item) is not None
+
+
+def test_the_next_project_begins_with_what_was_chosen(doubtful: Session) -> None:
+    assert doubtful.project is not None
+    folder = doubtful.project.folder
+    doubtful.choose_strategy("scan")
+    doubtful.close()
+    doubtful.open_project(folder)
+    collect(doubtful)
+    assert doubtful.worklist[0].reason == "next in scan order"
+
+
+def test_what_cannot_be_ranked_by_is_refused_in_a_sentence(doubtful: Session) -> None:
+    heard: list[Notice] = []
+    doubtful.notice.connect(heard.append)
+    before = doubtful.worklist
+    doubtful.choose_strategy("raters")
+    assert "no map of rater disagreement" in heard[0].text
+    assert (doubtful.worklist, doubtful.preferences.worklist) == (before, "uncertainty")
+    doubtful.set_preferences(doubtful.preferences.replace(worklist="raters"))
+    assert "no map of rater disagreement" in doubtful.why_not("worklist")
+    doubtful.close()
+    assert doubtful.why_not_strategy("scan") == "Open a volume or a project first."
+
+
+def test_a_list_that_is_done_is_filled_with_what_is_left(doubtful: Session) -> None:
+    doubtful.choose_strategy("scan")
+    collect(doubtful)
+    first = [item.box for item in doubtful.worklist]
+    assert len(first) == 12
+    doubtful.next_item()
+    for _ in first:
+        doubtful.accept_item()
+    assert doubtful.worklist == ()
+    collect(doubtful)
+    more = [item.box for item in doubtful.worklist]
+    assert len(more) == 12
+    assert not set(first) & set(more)
+
+
+def test_what_is_reviewed_while_regions_are_looked_for_does_not_come_back(
+    doubtful: Session,
+) -> None:
+    item = doubtful.next_item()
+    assert item is not None
+    assert doubtful._review is not None
+    doubtful.refresh_worklist()
+    doubtful._review.wait()  # it is found again, before it is reviewed
+    doubtful.skip_item()
+    doubtful.poll()
+    assert len(doubtful.worklist) == 3
+    assert item.box not in [other.box for other in doubtful.worklist]

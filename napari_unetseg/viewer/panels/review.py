@@ -28,16 +28,18 @@ from napari_unetseg.viewer.label_layers import BACKGROUND, OTHERS
 from napari_unetseg.viewer.panels.object_list import ObjectList
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.panels.raters import RaterTools
+from napari_unetseg.viewer.panels.strategy_choice import StrategyChoice
 from napari_unetseg.viewer.pictures import grey_icon
 from napari_unetseg.viewer.project_layers import MAP_LAYERS
 from napari_unetseg.viewer.style import gradient, swatch
 
 if TYPE_CHECKING:
-    from napari_unetseg.training.worklist import WorkItem
+    from napari_unetseg.training.worklist_item import WorkItem
 
 _ROW_HEIGHT, _MAX_ROWS = 44, 5
 _PICTURE = 40
-_START = "Press N to go to the region where the model is least sure."
+_START = "Press N to go to the first region."
+_LOOKING = "Looking for regions…"
 _ALL_DONE = "Nothing left to review here. Predict more, or fine-tune."
 _NO_ITEM = "Go to a region first (N)."
 _NONE_OPEN = "There is no region to go to."
@@ -64,13 +66,14 @@ class ReviewPanel(Panel):
 
     name = "Review"
     hears = ("worklist_changed", "predictions_changed", "model_changed",
-             "classes_changed", "labels_changed", "objects_changed")  # fmt: skip
+             "classes_changed", "labels_changed", "objects_changed",
+             "preferences_changed")  # fmt: skip
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         self._hint = label(role="hint", wraps=True)
         self.list = QListWidget()
-        self.list.setToolTip("Regions worth a look, the least certain first.")
+        self.list.setToolTip("Regions worth a look, and why. Click to go there.")
         self.list.setIconSize(QSize(_PICTURE, _PICTURE))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
@@ -81,6 +84,8 @@ class ReviewPanel(Panel):
         self.accept = push_button("Accept", _TIPS["accept"], self._accept)
         self.skip = push_button("Skip", _TIPS["skip"], self._skip)
         self.legend = MapLegend(parts)
+        self.strategy = StrategyChoice(self.session)
+        self.body.addWidget(self.strategy)
         self.body.addWidget(self._hint)
         self.body.addWidget(self.list)
         self.body.addLayout(row(self.next, self.accept, self.skip, None, self.previous))
@@ -107,6 +112,7 @@ class ReviewPanel(Panel):
         """Show the list and what can be done with it."""
         items, index = self.session.worklist, self.session.worklist_index
         self._show_items(items, index)
+        self.strategy.refresh()
         reason = self.session.why_not("worklist")
         none = reason or ("" if items else _NONE_OPEN)
         explain(self.next, _TIPS["next"], none)
@@ -132,7 +138,7 @@ class ReviewPanel(Panel):
 
     def _what_next(self, items: tuple[WorkItem, ...], index: int) -> str:
         if not items:
-            return _ALL_DONE
+            return _LOOKING if self.session.is_ranking else _ALL_DONE
         return "" if index >= 0 else _START
 
     def _progress_text(self) -> str:
@@ -170,11 +176,13 @@ class ReviewPanel(Panel):
         project = self.session.project
         classes = {} if project is None else {c.id: c for c in project.classes}
         info = classes.get(item.class_id)
-        row_item = QListWidgetItem(f"{item.reason}\nz {item.centre[0]}")
+        score = f" · score {item.score:.2f}" if item.map_name else ""
+        row_item = QListWidgetItem(f"{item.reason}\nz {item.centre[0]}{score}")
         row_item.setSizeHint(QSize(0, _ROW_HEIGHT))
         name = "" if info is None else f"{info.name}: "
+        found_in = item.map_name and f"map: {item.map_name.replace('_', ' ')} · "
         row_item.setToolTip(
-            f"{name}{item.reason}\nscore {item.score:.2f} · {item.box}\n"
+            f"{name}{item.reason}\n{found_in}score {item.score:.2f} · {item.box}\n"
             "Click to go there."
         )
         picture = self.session.picture_of(item)
