@@ -24,7 +24,8 @@ from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.store import ModelStore, weights_path
 from napari_unetseg.models.unet import UNet
 from napari_unetseg.models.weights import load_weights
-from napari_unetseg.training.finetune import TrainJob, may_use_16_bits, train
+from napari_unetseg.training.finetune import TrainJob, train
+from napari_unetseg.training.loop import may_use_16_bits
 from napari_unetseg.training.training_set import (
     TrainingSet,
     from_label_arrays,
@@ -229,7 +230,7 @@ def test_a_lost_loss_is_told(
     def not_a_number(*_: Any) -> torch.Tensor:
         return torch.tensor(float("nan"), requires_grad=True)
 
-    monkeypatch.setattr("napari_unetseg.training.finetune.masked_loss", not_a_number)
+    monkeypatch.setattr("napari_unetseg.training.loop.masked_loss", not_a_number)
     job = make_job(labels)
     with pytest.raises(TrainingError, match="learning rate"):
         train(job)
