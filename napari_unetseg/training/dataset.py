@@ -97,7 +97,9 @@ class Patches:
         whole = {region.box for region in labels.regions if region.is_whole}
         self.held_out = held_out_boxes(found, self._rng, learned, whole)
         self.learned = tuple(
-            part for box in found for part in without(box, self.held_out)
+            part
+            for box in (*found, *labels.rejected)
+            for part in without(box, self.held_out)
         )
         self._centres = self._kept(found, labels.rejected)
         self._replay, self._n_drawn = list(replay), 0

@@ -5,7 +5,7 @@ Somebody who puts a slice right sees what is around, and would have changed it t
     ┌───────────────┐   ▓  the edit                             learned fully
     │   ░░░░░░░     │   ░  within 8 voxels of it, not changed:  learned a little, with
     │  ░░░▓▓▓▓░░    │      the label of the prediction that     the weight "implied"
-    │   ░░░░░░░     │      was shown
+    │   ░░░░░░░     │      was shown, in chunks with labels
     └───────────────┘      elsewhere: nobody knows              not learned
 
 And somebody who asks for an object and leaves what was found says that it is none.
@@ -62,6 +62,10 @@ class Hints:
         self._shown = {version.version: version for version in self.versions}
         self._edits = self._edits_in_slices() if self.weight > 0 else []
         self._boxes = _corners([_near(edit) for edit in self._edits])
+        # No others: a card says by these boxes what a model learned from.
+        people = {edit.annotator for edit in self._edits}
+        boxes_of = self.corrections.labelled_boxes
+        self._labelled = [box for name in sorted(people) for box in boxes_of(name)]
         self._rejected = self._rejected_balls()
 
     @property
@@ -106,9 +110,18 @@ class Hints:
             mask[inside] = self.corrections.voxels(edit).mask
             distance = ndimage.distance_transform_edt(~mask)
             ids = self._seen(str(edit.model_version), box)
-            ids[(distance > NEAR) | mask] = UNSET
+            ids[(distance > NEAR) | mask | ~self._is_labelled(box)] = UNSET
             self._left[edit.sequence] = _Piece(box, ids)
         return self._left[edit.sequence]
+
+    def _is_labelled(self, box: Box) -> np.ndarray:
+        """Return where a box lies in regions that hold labels, bool zyx."""
+        inside = np.zeros(box.shape, bool)
+        for labelled in self._labelled:
+            part = labelled.intersection(box)
+            if not part.is_empty:
+                inside[part.relative_to(box).slices] = True
+        return inside
 
     def _rejected_balls(self) -> list[_Piece]:
         """Return background around rejected clicks, where the object was found then."""
