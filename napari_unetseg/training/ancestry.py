@@ -38,9 +38,13 @@ def origin_of(store: ModelStore, version: str) -> str:
 
 
 def is_finetuned(card: ModelCard) -> bool:
-    """Whether a version was made from its parent by learning from labels."""
-    about = card.training.get("config") or {}
-    return card.parent is not None and about.get("parent") is not None
+    """Whether a version was made from its parent by learning from labels.
+
+    One that was adapted to a volume keeps what its parent says of its training.
+    """
+    about = card.training
+    learned = (about.get("config") or {}).get("parent") is not None
+    return card.parent is not None and learned and "adapted" not in about
 
 
 def identity_of(volume: Volume) -> str:

@@ -93,7 +93,8 @@ def test_what_is_no_fine_tuning_is_an_origin(
 ) -> None:
     add(store, model_dir, "v2", **finetuned("v1"))
     assert origin_of(store, "v2") == "v2", "its parent was taken away"
-    add(store, model_dir, "v3", parent="v2", training={"steps": 0})
+    training = {"config": {"parent": "v1"}, "adapted": {}}
+    add(store, model_dir, "v3", parent="v2", training=training)
     add(store, model_dir, "v4", **finetuned("v3"))
     assert origin_of(store, "v4") == "v3", "which learned from no labels"
 
