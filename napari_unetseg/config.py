@@ -155,9 +155,10 @@ class TrainConfig(Config):
         "less memory, more time, and the same network.",
     )
     layers: Layers = Field(
-        "auto",
-        description="What a fine-tuning changes: decoder and heads alone, which is "
-        "faster and takes fewer labels, or all layers; by how much is labelled.",
+        "all",
+        description="What a fine-tuning changes: all layers, or decoder and heads "
+        "alone, which takes a little less time and memory; auto decides by how much is "
+        "labelled.",
     )
     start: Start = Field(
         "origin",
@@ -170,7 +171,7 @@ class TrainConfig(Config):
         "were; 0 for nothing.",
     )
     replay: bool = Field(
-        True,
+        False,
         description="Whether every fourth patch of a fine-tuning lies where nobody "
         "labelled, so that it keeps what the model knew.",
     )

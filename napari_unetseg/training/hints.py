@@ -155,9 +155,9 @@ def _near(edit: Stroke) -> Box:
 
 
 def _ball(box: Box, centre: Zyx) -> np.ndarray:
-    at = np.ogrid[box.slices]
-    square = sum((a - c) ** 2 for a, c in zip(at, centre, strict=True))
-    inside: np.ndarray = square <= REJECTED**2
+    at = np.indices(box.shape) + np.reshape(box.start, (3, 1, 1, 1))
+    away = at - np.reshape(centre, (3, 1, 1, 1))
+    inside: np.ndarray = np.square(away).sum(axis=0) <= REJECTED**2
     return inside
 
 
