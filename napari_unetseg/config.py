@@ -24,6 +24,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Backend = Literal["auto", "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16"]
 Preset = Literal["S", "M", "L"]
 Blocks = Literal["plain", "reversible"]
+Layers = Literal["auto", "decoder", "all"]
+Start = Literal["origin", "last"]
 RaterKind = Literal["named", "anonymous", "latent"]
 ExportFormat = Literal["ome-zarr", "in-place", "tiff", "nifti", "csv"]
 WorklistStrategy = Literal["uncertainty", "raters", "models", "random", "scan"]
@@ -158,6 +160,27 @@ class TrainConfig(Config):
         description="Compute features of a step a second time instead of keeping them: "
         "less memory, more time, and the same network.",
     )
+    layers: Layers = Field(
+        "all",
+        description="What a fine-tuning changes: all layers, or decoder and heads "
+        "alone, which takes a little less time and memory; auto decides by how much is "
+        "labelled.",
+    )
+    start: Start = Field(
+        "origin",
+        description="Weights that a fine-tuning begins with: those that the first one "
+        "began with, so that all corrections count alike, or those of the last one.",
+    )
+    implied: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.3,
+        description="What voxels count that were seen beside an edit and left as they "
+        "were; 0 for nothing.",
+    )
+    replay: bool = Field(
+        False,
+        description="Whether every fourth patch of a fine-tuning lies where nobody "
+        "labelled, so that it keeps what the model knew.",
+    )
     rater_kind: RaterKind = Field(
         "named",
         description="What a new network learns of several raters: the style of each by "
@@ -181,7 +204,7 @@ class TrainConfig(Config):
         None, description="Patch (z, y, x) in voxels; planned from the data if empty."
     )
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] | None = Field(
-        None, description="Step size; 2e-3 for a new network, 3e-4 for fine-tuning."
+        None, description="Step size; 2e-3 for a new network, 5e-4 for fine-tuning."
     )
     device: Device = Field("auto", description="Where the network learns.")
     threads: Annotated[int, Field(ge=0)] = Field(

@@ -16,7 +16,13 @@ from filelock import FileLock, Timeout
 
 from napari_unetseg.app.effort_actions import measure_effort
 from napari_unetseg.app.merging import merge_project
-from napari_unetseg.app.model_actions import judged, models, promote, roll_back
+from napari_unetseg.app.model_actions import (
+    judged,
+    models,
+    promote,
+    roll_back,
+    stored_versions,
+)
 from napari_unetseg.app.model_fit import check_fits
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import is_project
@@ -61,7 +67,7 @@ from napari_unetseg.inference.block_work import ExecutorEngine
 from napari_unetseg.inference.run import PredictJob, predict_job
 from napari_unetseg.inference.unchanged import Earlier
 from napari_unetseg.inference.workers import executor_for
-from napari_unetseg.training.ancestry import learned_boxes
+from napari_unetseg.training.ancestry import learned_boxes, origin_of
 from napari_unetseg.training.training_set import collect
 
 __all__ = [
@@ -197,11 +203,13 @@ def train(
     """Train a new model, or fine-tune ``config.parent``, from all corrections to date.
 
     The new version becomes the active one if there is none yet, or if it is better
-    (:mod:`napari_unetseg.training.gate`). Where another program holds the project, as
+    (:mod:`napari_unetseg.training.gate`). Who stops the training keeps the best so far,
+    which is compared as any other. Where another program holds the project, as
     the window that started this as its child, that one does so itself.
     """
     from napari_unetseg.training.finetune import TrainJob
     from napari_unetseg.training.finetune import train as run_training
+    from napari_unetseg.training.loop import End
 
     config = config or TrainConfig()
     with Project.open(folder) as project:
@@ -210,7 +218,12 @@ def train(
             project.predictions(),
             project.classes,
             annotators=config.annotators,
+            versions=stored_versions(project),
+            implied=config.implied,
         )
+        start = config.parent
+        if start is not None and config.start == "origin":
+            start = origin_of(project.models, start)
         job = TrainJob(
             volume_uri=project.volume.uri,
             time_point=project.volume.time_point,
@@ -219,12 +232,17 @@ def train(
             models_dir=project.folder / "models",
             version=project.models.next_version(),
             parent_dir=project.models.dir(config.parent) if config.parent else None,
+            start_dir=project.models.dir(start) if start else None,
+            predictions=project.predictions(config.parent) if start else None,
             classes=project.classes,
             raters=project.raters,
             normalisation=project.normalisation(),
             config=config,
         )
         card = run_training(job, on_event, is_cancelled)
+        end = card.training["end"]
+        if end == End.STOPPED:  # what was asked for then has been done
+            is_cancelled = never_cancelled
         verdict = judged(project, card, labels, config, on_event, is_cancelled)
         if verdict.is_promoted and not project.read_only:
             project.set_active_model(card.version)
@@ -232,6 +250,8 @@ def train(
         "version": card.version,
         "parent": card.parent,
         "metrics": card.metrics,
+        "end": end,
+        "steps": card.training["steps"],
         "promoted": verdict.is_promoted,
         "champion": verdict.champion,
         "verdict": verdict.said,
@@ -350,7 +370,7 @@ def _earlier(project: Project, version: str, before: str | None) -> Earlier | No
     if before is None or before == version:
         return None
     project.models.card(before)  # complains if there is none
-    learned = learned_boxes(project.models.dir(version), project.volume.uri)
+    learned = learned_boxes(project.models.dir(version), project.volume)
     return Earlier(
         before, project.prediction_path(before), project.run_log_path(before), learned
     )

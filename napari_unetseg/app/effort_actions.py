@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from napari_unetseg.app.model_actions import stored_versions
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import EffortConfig
 from napari_unetseg.data.effort import Effort, EffortMeter, moment, summed
@@ -17,13 +18,11 @@ from napari_unetseg.events import (
     ignore_event,
     never_cancelled,
 )
-from napari_unetseg.inference.run import known_blocks
 from napari_unetseg.models.store import ModelCard
 from napari_unetseg.training.training_set import Accepted, accepted_regions
 from napari_unetseg.training.version_scores import (
     LookedAt,
     Measure,
-    StoredVersion,
     VersionScore,
     score_versions,
 )
@@ -57,7 +56,7 @@ def effort_of(
     meter = EffortMeter(project.corrections, config.pause_s)
     people = meter.measure()
     looked_at = _looked_at(project)
-    stored = _stored_versions(project)
+    stored = stored_versions(project)
     measure = Measure(
         tuple(info.id for info in project.classes),
         "zyx".index(config.axis), config.gamma, config.epsilon,
@@ -102,19 +101,6 @@ def _looked_at(project: Project) -> Sequence[LookedAt]:
         )
         for note, seen in accepted_regions(project.corrections, folder)
     ]
-
-
-def _stored_versions(project: Project) -> list[StoredVersion]:
-    """Return the versions whose predictions are on disk."""
-    stored = []
-    for card in project.models.cards():
-        predictions = project.predictions(card.version)
-        if predictions is not None:
-            log = project.run_log_path(card.version)
-            blocks = known_blocks(log, project.volume.shape)
-            made = moment(card.created)
-            stored.append(StoredVersion(card.version, made, predictions, blocks))
-    return stored
 
 
 def _version_row(

@@ -19,6 +19,7 @@ from napari_unetseg.events import Event, Message, Outcome, RunFinished
 from napari_unetseg.geometry import Zyx
 
 CANCEL_GRACE_S = 20.0
+KEEPING_GRACE_S = 300.0  # a training that is stopped keeps and compares what it has
 EVENTS_PER_POLL = 200
 
 
@@ -125,7 +126,8 @@ class JobRunner:
 
     def _enforce_cancel(self) -> None:
         waited = time.monotonic() - self._cancelled_at
-        if self.state is JobState.CANCELLING and waited > CANCEL_GRACE_S:
+        grace = KEEPING_GRACE_S if self.verb == "train" else CANCEL_GRACE_S
+        if self.state is JobState.CANCELLING and waited > grace:
             assert self._process is not None
             self._process.kill()
 

@@ -10,11 +10,14 @@ from typing import Any
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import read_project_file
 from napari_unetseg.config import TrainConfig
+from napari_unetseg.data.effort import moment
 from napari_unetseg.errors import Cancelled, ModelError, UnetsegError
 from napari_unetseg.events import IsCancelled, OnEvent
 from napari_unetseg.inference.process_block import sample_of
+from napari_unetseg.inference.run import known_blocks
 from napari_unetseg.models.store import ModelCard
 from napari_unetseg.models.verdict import Verdict, not_judged, promoted
+from napari_unetseg.training.stored_versions import StoredVersion
 from napari_unetseg.training.training_set import TrainingSet
 
 _LOG = logging.getLogger(__name__)
@@ -91,6 +94,19 @@ def roll_back(folder: Path) -> dict[str, Any]:
             )
         project.set_active_model(version)
         return {"active_model": version, "before": before}
+
+
+def stored_versions(project: Project) -> list[StoredVersion]:
+    """Return the versions whose predictions are on disk."""
+    stored = []
+    for card in project.models.cards():
+        predictions = project.predictions(card.version)
+        if predictions is not None:
+            log = project.run_log_path(card.version)
+            blocks = known_blocks(log, project.volume.shape)
+            made = moment(card.created)
+            stored.append(StoredVersion(card.version, made, predictions, blocks))
+    return stored
 
 
 def judged(

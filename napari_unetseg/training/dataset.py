@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from napari_unetseg.training.hold_out import held_out_boxes, overlaps_any, witho
 from napari_unetseg.training.training_set import Labels, TrainingSet
 
 CENTRES_PER_REGION = 256
+REPLAYED = 4  # every so many patches one lies where nobody labelled
 DEEPEST = 4  # strides of the network, for thick sections
 
 
@@ -35,11 +36,15 @@ class Batch:
         int64 (batch, z, y, x), 255 where nothing is known.
     raters
         What each rater said alone, (batch, rater, z, y, x).
+    weight, rater_weights
+        What each voxel counts, float32 of the shapes of target and raters.
     """
 
     image: Tensor
     target: Tensor
     raters: Tensor
+    weight: Tensor
+    rater_weights: Tensor
 
 
 class Patches:
@@ -60,6 +65,8 @@ class Patches:
         Boxes that the parent or its ancestors learned from; others are held out first.
     mirror
         Whether patches are mirrored and turned at random.
+    replay
+        Middles of patches that nobody labelled; every fourth patch is one of them.
 
     Attributes
     ----------
@@ -78,6 +85,7 @@ class Patches:
         seed: int,
         learned: tuple[Box, ...] = (),
         mirror: bool = True,
+        replay: Sequence[Zyx] = (),
     ) -> None:
         self._volume, self._normalisation = volume, normalisation
         self._labels = labels.labels
@@ -89,15 +97,17 @@ class Patches:
         whole = {region.box for region in labels.regions if region.is_whole}
         self.held_out = held_out_boxes(found, self._rng, learned, whole)
         self.learned = tuple(
-            part for box in found for part in without(box, self.held_out)
+            part
+            for box in (*found, *labels.rejected)
+            for part in without(box, self.held_out)
         )
-        self._centres = self._kept(found)
+        self._centres = self._kept(found, labels.rejected)
+        self._replay, self._n_drawn = list(replay), 0
 
     def draw(self, size: int) -> Batch:
         """Return a batch of changed patches."""
         drawn = [self._one() for _ in range(size)]
-        images, labels = zip(*drawn, strict=True)
-        return _batch(np.stack(images), np.stack(labels))
+        return _batch(*(np.stack(parts) for parts in zip(*drawn, strict=True)))
 
     @property
     def silent_raters(self) -> tuple[bool, ...]:
@@ -123,7 +133,8 @@ class Patches:
             for values, source in zip(labels, sources, strict=True):
                 if source is not None:
                     values[part.relative_to(box).slices] = source.read(part)
-            patches.append(_batch(self._image(box)[None], labels[None]))
+            weights = (labels != UNSET).astype(np.float32)
+            patches.append(_batch(self._image(box)[None], labels[None], weights[None]))
         return patches
 
     def sample(self) -> np.ndarray:
@@ -133,10 +144,9 @@ class Patches:
         box = Box.around(centres[len(centres) // 2], size).clipped(self._volume.shape)
         return self._normalisation.apply(self._volume.read(box, missing="fill"))
 
-    def _one(self) -> tuple[np.ndarray, np.ndarray]:
-        classes = list(self._centres)
-        centres = self._centres[classes[int(self._rng.integers(len(classes)))]]
-        centre = centres[int(self._rng.integers(len(centres)))]
+    def _one(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return a changed patch: image czyx, ids and weights of all raters rzyx."""
+        centre = self._next_centre()
         jitter = [int(self._rng.integers(-(n // 4), n // 4 + 1)) for n in self.patch]
         middle = [
             _inside(c + j, n, size)
@@ -145,21 +155,44 @@ class Patches:
             )
         ]
         box = Box.around(middle, self.patch)
-        labels = [self._read(who, box) for who in (self._labels, *self._raters)]
-        voxels = self._image(box)
-        return augment(voxels, np.stack(labels), self._rng, mirror=self._mirror)
+        read = [self._read(who, box) for who in (self._labels, *self._raters)]
+        ids, weights = (np.stack(part) for part in zip(*read, strict=True))
+        # As whole numbers, to be moved as labels are: to the nearest voxel.
+        hundredths = np.rint(100 * weights).astype(np.uint8)
+        voxels, moved = augment(
+            self._image(box),
+            np.concatenate([ids, hundredths]),
+            self._rng,
+            mirror=self._mirror,
+        )
+        ids, hundredths = np.split(moved, 2)
+        return voxels, ids, np.where(ids == UNSET, 0, hundredths / np.float32(100))
 
-    def _read(self, labels: Labels | None, box: Box) -> np.ndarray:
-        values = np.full(self.patch, UNSET, np.uint8)
-        part = box.clipped(self._volume.shape)
+    def _next_centre(self) -> Sequence[int]:
+        """Return the middle of the next patch: a label, or a place to replay."""
+        self._n_drawn += 1
+        if self._replay and self._n_drawn % REPLAYED == 0:
+            return self._replay[int(self._rng.integers(len(self._replay)))]
+        classes = list(self._centres)
+        centres = self._centres[classes[int(self._rng.integers(len(classes)))]]
+        centre: np.ndarray = centres[int(self._rng.integers(len(centres)))]
+        return [int(n) for n in centre]
+
+    def _read(self, labels: Labels | None, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """Return ids and weights; nothing is known where labels are held out."""
+        ids = np.full(self.patch, UNSET, np.uint8)
+        weights = np.zeros(self.patch, np.float32)
         if labels is None:
-            return values
-        values[part.relative_to(box).slices] = labels.read(part)
+            return ids, weights
+        part = box.clipped(self._volume.shape)
+        inside = part.relative_to(box).slices
+        ids[inside], weights[inside] = labels.weighted(part)
         for hidden in self.held_out:
             common = hidden.intersection(part)
             if not common.is_empty:
-                values[common.relative_to(box).slices] = UNSET
-        return values
+                ids[common.relative_to(box).slices] = UNSET
+                weights[common.relative_to(box).slices] = 0
+        return ids, weights
 
     def _image(self, box: Box) -> np.ndarray:
         """Return normalised voxels czyx, mirrored where the box leaves the volume."""
@@ -183,10 +216,15 @@ class Patches:
         return found
 
     def _kept(
-        self, found: Mapping[Box, Mapping[int, np.ndarray]]
+        self, found: Mapping[Box, Mapping[int, np.ndarray]], rejected: Iterable[Box]
     ) -> dict[int, np.ndarray]:
         """Return voxels per class to put patches around, none of them held out."""
         parts: dict[int, list[np.ndarray]] = {}
+        for box in rejected:
+            ids, weights = self._labels.weighted(box)
+            is_hint = self._labels.read(box) == UNSET
+            at = np.argwhere(is_hint & (ids == 0) & (weights == 1))
+            parts.setdefault(0, []).append(self._not_held_out(at + box.start))
         for classes in found.values():
             for class_id, at in classes.items():
                 parts.setdefault(class_id, []).append(self._not_held_out(at))
@@ -219,9 +257,11 @@ def _inside(middle: int, patch: int, size: int) -> int:
     return min(max(middle, patch // 2), size - (patch - patch // 2))
 
 
-def _batch(image: np.ndarray, labels: np.ndarray) -> Batch:
-    values = torch.from_numpy(labels.astype(np.int64))
-    return Batch(torch.from_numpy(image), values[:, 0], values[:, 1:])
+def _batch(image: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Batch:
+    ids = torch.from_numpy(labels.astype(np.int64))
+    worth = torch.from_numpy(weights)
+    voxels = torch.from_numpy(image)
+    return Batch(voxels, ids[:, 0], ids[:, 1:], worth[:, 0], worth[:, 1:])
 
 
 def patch_of(shape: Zyx, stride: Zyx) -> Zyx:

@@ -114,7 +114,7 @@ def contest_of(
     sample
         Normalised voxels czyx on which what runs a network is chosen.
     """
-    learned = [box for folder in models for box in learned_boxes(folder, volume.uri)]
+    learned = [box for folder in models for box in learned_boxes(folder, volume)]
     regions = unseen_regions(training_set, learned)
     whole = {region.box for region in training_set.regions if region.is_whole}
     accepted = accepted_tiles(training_set, regions)

@@ -2,6 +2,7 @@
 
 A target says how sure each class is: (batch, class, z, y, x), 1 for one class where
 everybody agrees, shares where raters differ, 0 for all classes where nothing is known.
+A weight (batch, z, y, x) says what each voxel counts, 1 if there is none.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ CONFIDENT = 0.9  # of the parent, for its word to count
 TEMPERATURE = 2.0
 DISTILLATION = 0.5
 PULL = 1e-3
+_TINY = 1e-6
 
 
 def one_hot(ids: Tensor, n_classes: int) -> Tensor:
@@ -28,24 +30,34 @@ def one_hot(ids: Tensor, n_classes: int) -> Tensor:
     return (hot * known[..., None]).movedim(-1, 1).float()
 
 
-def consensus_target(everybody: Tensor, raters: Tensor, n_classes: int) -> Tensor:
+def consensus_target(
+    everybody: Tensor,
+    raters: Tensor,
+    n_classes: int,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Return the mean of the raters, and everybody's word where no rater said anything.
 
     Parameters
     ----------
     everybody, raters
         Class ids (batch, z, y, x) and (batch, rater, z, y, x).
+    weights
+        What each rater's word counts, (batch, rater, z, y, x).
     """
     if raters.shape[1] == 0:
         return one_hot(everybody, n_classes)
-    votes = torch.stack([one_hot(ids, n_classes) for ids in raters.unbind(1)]).sum(0)
+    votes = torch.stack([one_hot(ids, n_classes) for ids in raters.unbind(1)], 1)
+    if weights is not None:
+        votes = votes * weights[:, :, None]
+    votes = votes.sum(1)
     n_votes = votes.sum(1, keepdim=True)
     return torch.where(
-        n_votes > 0, votes / n_votes.clamp(min=1), one_hot(everybody, n_classes)
+        n_votes > 0, votes / n_votes.clamp(min=_TINY), one_hot(everybody, n_classes)
     )
 
 
-def masked_loss(logits: Tensor, target: Tensor) -> Tensor:
+def masked_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Return cross-entropy plus soft Dice over labelled voxels.
 
     Classes that no labelled voxel has are left out of the Dice term: that nothing of
@@ -58,6 +70,8 @@ def masked_loss(logits: Tensor, target: Tensor) -> Tensor:
         (batch, class, z, y, x); class 0 is background.
     target
         Shares of the classes, of the same shape; 0 where nothing is known.
+    weight
+        What each voxel counts, (batch, z, y, x).
 
     Returns
     -------
@@ -65,46 +79,62 @@ def masked_loss(logits: Tensor, target: Tensor) -> Tensor:
         A scalar; 0 if nothing is labelled.
     """
     known = target.sum(1) > 0
+    if weight is not None:
+        known = known & (weight > 0)
     if not bool(known.any()):
         return logits.sum() * 0.0
     said = target.movedim(1, -1)[known]
+    share_worth = said if weight is None else said * weight[known][:, None]
     log_share = logits.float().movedim(1, -1)[known].log_softmax(1)
-    counts = said.sum(0)
+    counts = share_worth.sum(0)
     present = counts > 0
-    weight = torch.where(present, counts.clamp(min=1.0).rsqrt(), 0.0)
-    weighted = said * weight
+    rarity = torch.where(present, counts.clamp(min=1.0).rsqrt(), 0.0)
+    weighted = share_worth * rarity
     entropy = -(weighted * log_share).sum() / weighted.sum()
-    return entropy + _soft_dice_loss(log_share.exp(), said)[present].mean()
+    worth = None if weight is None else weight[known][:, None]
+    return entropy + _soft_dice_loss(log_share.exp(), said, worth)[present].mean()
 
 
-def _soft_dice_loss(share: Tensor, said: Tensor) -> Tensor:
+def _soft_dice_loss(share: Tensor, said: Tensor, worth: Tensor | None) -> Tensor:
     """Return 1 − Dice per class.
 
     With shares of raters the product of the usual soft Dice would be largest for a
     hard answer; the minimum is largest for the same shares, and equal for hard labels.
     """
-    both = torch.minimum(share, said).sum(0)
-    size = share.sum(0) + said.sum(0)
-    return 1 - (2 * both + 1) / (size + 1)
+    both, size = torch.minimum(share, said), share + said
+    if worth is not None:
+        both, size = both * worth, size * worth
+    return 1 - (2 * both.sum(0) + 1) / (size.sum(0) + 1)
 
 
-def deep_loss(aux: list[Tensor], target: Tensor) -> Tensor:
+def deep_loss(
+    aux: list[Tensor], target: Tensor, weight: Tensor | None = None
+) -> Tensor:
     """Return the loss of coarser scales, each half the weight of the one before."""
     total = target.new_zeros(())
     for number, logits in enumerate(aux, start=1):
-        total = total + 0.5**number * masked_loss(logits, _coarser(target, logits))
+        coarser = _coarser(target, weight, logits)
+        total = total + 0.5**number * masked_loss(logits, *coarser)
     return total
 
 
-def _coarser(target: Tensor, logits: Tensor) -> Tensor:
-    """Return the shares among the labelled voxels of each coarser cell.
+def _coarser(
+    target: Tensor, weight: Tensor | None, logits: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Return the shares among the labelled voxels of each coarser cell, and its weight.
 
     A single labelled section must not fall between the cells, as it would if one
-    voxel were taken of each.
+    voxel were taken of each. A cell counts what its labelled voxels count on average.
     """
     shape = (logits.shape[2], logits.shape[3], logits.shape[4])
-    pooled = functional.adaptive_avg_pool3d(target, shape)
-    return pooled / pooled.sum(1, keepdim=True).clamp(min=1e-6)
+    if weight is None:
+        pooled = functional.adaptive_avg_pool3d(target, shape)
+        return pooled / pooled.sum(1, keepdim=True).clamp(min=_TINY), None
+    known = functional.adaptive_avg_pool3d(target.sum(1, keepdim=True), shape)
+    pooled = functional.adaptive_avg_pool3d(target * weight[:, None], shape)
+    worth = pooled.sum(1, keepdim=True)
+    shares = pooled / worth.clamp(min=_TINY)
+    return shares, (worth / known.clamp(min=_TINY))[:, 0]
 
 
 class Parent:
@@ -127,7 +157,7 @@ class Parent:
         parts = [
             (value - self._anchors[name]).square().sum()
             for name, value in child.named_parameters()
-            if name in self._anchors
+            if name in self._anchors and value.requires_grad
         ]
         return 0.5 * PULL * torch.stack(parts).sum()
 

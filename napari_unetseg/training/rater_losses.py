@@ -32,6 +32,8 @@ def rater_loss(
     said: Tensor,
     silent: tuple[bool, ...],
     target: Tensor,
+    weight: Tensor | None = None,
+    said_weight: Tensor | None = None,
     is_new: bool = True,
 ) -> Tensor:
     """Return the loss of the rater heads.
@@ -46,29 +48,35 @@ def rater_loss(
         Raters without labels of their own.
     target
         Shares of the classes (batch, class, z, y, x).
+    weight, said_weight
+        What each voxel counts of what all and each of them said.
     is_new
         Whether the network learns its first styles. One that has them is held by what
         its parent said, which a larger weight of few corrections would overrule.
     """
     if kind == "named":
-        weight = BY_NAME if is_new else 1.0
-        return weight * _by_name(logits, everybody, said, silent)
+        factor = BY_NAME if is_new else 1.0
+        own = [
+            (everybody, weight)
+            if is_silent  # who never labelled here at least sees what others corrected
+            else (said[:, n], None if said_weight is None else said_weight[:, n])
+            for n, is_silent in enumerate(silent)
+        ]
+        return factor * _by_name(logits, own)
     share = logits.float().softmax(2)
-    mean = masked_loss(share.mean(1).clamp_min(_TINY).log(), target)
+    mean = masked_loss(share.mean(1).clamp_min(_TINY).log(), target, weight)
+    if said_weight is not None:  # to a set of masks belongs what was drawn
+        said = torch.where(said_weight < 1, IGNORE, said)
     return mean + ENERGY * _as_a_set(share, said, drawn=kind == "latent")
 
 
-def _by_name(
-    logits: Tensor, everybody: Tensor, said: Tensor, silent: tuple[bool, ...]
-) -> Tensor:
-    """Return the mean over the heads, each with its rater's labels."""
+def _by_name(logits: Tensor, own: list[tuple[Tensor, Tensor | None]]) -> Tensor:
+    """Return the mean over the heads, each with its rater's ids and their weights."""
     n_classes = logits.shape[2]
     total = logits.new_zeros((), dtype=torch.float32)
-    for number, own in enumerate(logits.unbind(1)):
-        # Who never labelled here at least sees what the others corrected.
-        ids = everybody if silent[number] else said[:, number]
-        total = total + masked_loss(own, one_hot(ids, n_classes))
-    return total / len(silent)
+    for head, (ids, weight) in zip(logits.unbind(1), own, strict=True):
+        total = total + masked_loss(head, one_hot(ids, n_classes), weight)
+    return total / len(own)
 
 
 def _as_a_set(share: Tensor, said: Tensor, *, drawn: bool) -> Tensor:

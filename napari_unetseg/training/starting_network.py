@@ -25,15 +25,16 @@ def starting_network(
     job: TrainJob, volume: Volume
 ) -> tuple[UNet, tuple[str, ...], Zyx]:
     """Return the network to train, the names of its heads, and the patch."""
-    if job.parent_dir is None:
+    folder = job.begins_with
+    if folder is None:
         spec, heads = _planned(job, volume)
         planned = plan_patch(spec, volume.shape, job.config.preset)
         patch = job.config.patch or widened(planned, spec.stride, volume.shape)
         return UNet(spec), heads, patch_of(patch, spec.stride)
-    card = read_card(job.parent_dir)
+    card = read_card(folder)
     _check_classes(job, card.spec)
     network = UNet(card.spec)
-    load_weights(network, weights_path(job.parent_dir, card))
+    load_weights(network, weights_path(folder, card))
     patch = job.config.patch or card.patch or plan_patch(card.spec, volume.shape)
     return network, card.raters, patch_of(patch, card.spec.stride)
 

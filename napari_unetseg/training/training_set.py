@@ -2,6 +2,8 @@
 
 A voxel without a label says nothing, and is not background. Labelled are the voxels
 that somebody corrected, and all voxels of a region that somebody accepted as it was.
+What they only hinted at (:mod:`napari_unetseg.training.hints`) is learned with a
+weight, and never measured.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from napari_unetseg.data.corrections import UNSET, CorrectionStore, Reviewed
 from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.errors import TrainingError
 from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.training.hints import Hints
+from napari_unetseg.training.stored_versions import StoredVersion
 
 Source = Literal["corrected", "reviewed", "imported"]
 TILE: Zyx = (16, 64, 64)
@@ -33,6 +37,14 @@ class Labels(Protocol):
 
     def drawn(self, box: Box) -> np.ndarray:
         """Return where somebody drew the labels, bool zyx; others were accepted."""
+        ...
+
+    def weighted(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """Return class ids with hints, uint8 zyx, and what each counts in learning.
+
+        The weights are float32 zyx: 1 for labels, less for hints, 0 where nothing is
+        known.
+        """
         ...
 
 
@@ -64,6 +76,8 @@ class TrainingSet:
         Labelled voxels per class name; ``"background"`` counts too.
     stroke_ids
         The edits that the labels come from.
+    rejected
+        Boxes around rejected clicks: what was found there is background.
     """
 
     regions: tuple[Region, ...]
@@ -71,6 +85,7 @@ class TrainingSet:
     n_voxels: Mapping[str, int]
     by_rater: Mapping[str, Labels] = field(default_factory=dict)
     stroke_ids: tuple[str, ...] = ()
+    rejected: tuple[Box, ...] = ()
 
     def raters_among(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return those of ``names`` who labelled, in the same order."""
@@ -106,6 +121,7 @@ class CorrectedLabels:
     corrections: CorrectionStore
     accepted: tuple[Accepted, ...]
     annotators: tuple[str, ...]
+    hints: Hints | None = None
 
     def read(self, box: Box) -> np.ndarray:
         """Return class ids, uint8 zyx; UNSET where nothing is known."""
@@ -123,6 +139,14 @@ class CorrectedLabels:
         drawn: np.ndarray = self.corrections.read_all(box, self.annotators) != UNSET
         return drawn
 
+    def weighted(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """Return class ids with hints, uint8 zyx, and weights, float32 zyx."""
+        ids = self.read(box)
+        weights = (ids != UNSET).astype(np.float32)
+        if self.hints is not None:
+            self.hints.fill(box, ids, weights)
+        return ids, weights
+
 
 @dataclass(frozen=True)
 class ArrayLabels:
@@ -138,6 +162,11 @@ class ArrayLabels:
         """Return that all of it was drawn, bool zyx."""
         return np.ones(box.shape, bool)
 
+    def weighted(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """Return class ids, uint8 zyx, and a weight of 1 for all that are known."""
+        ids = self.read(box)
+        return ids, (ids != UNSET).astype(np.float32)
+
 
 def collect(
     corrections: CorrectionStore,
@@ -145,6 +174,8 @@ def collect(
     classes: Sequence[ClassInfo],
     *,
     annotators: Sequence[str] = (),
+    versions: Sequence[StoredVersion] = (),
+    implied: float = 0.0,
 ) -> TrainingSet:
     """Return all labels of a project to date.
 
@@ -154,6 +185,10 @@ def collect(
         Of any model version of the project; those of the others lie beside them.
     annotators
         Whose corrections count; everybody's if empty.
+    versions
+        What people may have seen: without it nobody hinted at anything.
+    implied
+        What a voxel counts that was seen beside an edit and left as it was.
 
     Raises
     ------
@@ -176,7 +211,8 @@ def collect(
 
     def labels_of(people: tuple[str, ...]) -> CorrectedLabels:
         theirs = tuple(region for name, region in accepted if name in people)
-        return CorrectedLabels(corrections, theirs, people)
+        hints = Hints(corrections, versions, people, implied)
+        return CorrectedLabels(corrections, theirs, people, hints)
 
     everybody = tuple(dict.fromkeys((*names, *(name for name, _ in accepted))))
     labels = labels_of(everybody)
@@ -189,6 +225,7 @@ def collect(
         counts,
         {name: labels_of((name,)) for name in active},
         corrections.stroke_ids(names),
+        () if labels.hints is None else labels.hints.rejected_boxes,
     )
 
 

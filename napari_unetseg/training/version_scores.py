@@ -23,21 +23,13 @@ import numpy as np
 
 from napari_unetseg.data.corrections import UNSET, CorrectionStore
 from napari_unetseg.data.hce import EPSILON, GAMMA, HumanEffort, human_effort
-from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.data.steps import Steps
-from napari_unetseg.events import (
-    BlocksPlanned,
-    BlockState,
-    IsCancelled,
-    OnEvent,
-    ignore_event,
-    never_cancelled,
-)
-from napari_unetseg.geometry import BlockGrid, Box, zyx
+from napari_unetseg.events import IsCancelled, OnEvent, ignore_event, never_cancelled
+from napari_unetseg.geometry import Box, zyx
+from napari_unetseg.training.stored_versions import StoredVersion
 from napari_unetseg.training.training_set import Accepted, CorrectedLabels
 
 PART_VOXELS, PART_EDGE = 2**24, 4096
-_PREDICTED = (BlockState.DONE, BlockState.EMPTY)
 
 
 @dataclass(frozen=True)
@@ -55,22 +47,6 @@ class LookedAt:
     region: Accepted
     version: str | None
     when: datetime
-
-
-@dataclass(frozen=True)
-class StoredVersion:
-    """A model version whose prediction is on disk.
-
-    Attributes
-    ----------
-    blocks
-        Which parts it has predicted; None if nobody knows, and then none of it counts.
-    """
-
-    version: str
-    created: datetime
-    predictions: PredictionStore
-    blocks: BlocksPlanned | None
 
 
 @dataclass
@@ -211,7 +187,7 @@ def _score(
     measure: Measure,
 ) -> None:
     """Add what a version says about a part."""
-    counted = part.is_new & _predicted(version, part.box)
+    counted = part.is_new & version.predicted(part.box)
     if not counted.any():
         return
     said = version.predictions.read_labels(part.box)
@@ -232,19 +208,6 @@ def _score(
     )  # fmt: skip
     for class_id, effort in found.items():
         score.effort[class_id] = score.effort.get(class_id, HumanEffort()) + effort
-
-
-def _predicted(version: StoredVersion, box: Box) -> np.ndarray:
-    """Return where a version has predicted, bool zyx."""
-    mask = np.zeros(box.shape, bool)
-    if version.blocks is None:
-        return mask
-    grid = BlockGrid(version.predictions.shape, version.blocks.block)
-    for index in grid.touching(box):
-        if version.blocks.states.get(index) in _PREDICTED:
-            there = grid[index].write_box.intersection(box)
-            mask[there.relative_to(box).slices] = True
-    return mask
 
 
 def _overlap(said: np.ndarray, labels: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 
 from napari_unetseg.app.jobs import JobRunner
 from napari_unetseg.app.status import JobState
-from napari_unetseg.config import NewProjectConfig, PredictConfig
+from napari_unetseg.config import NewProjectConfig, PredictConfig, TrainConfig
 from napari_unetseg.events import (
     BlockDone,
     BlocksPlanned,
@@ -105,6 +105,18 @@ def test_cancel_ends_a_job_between_blocks(
     assert isinstance(finished, RunFinished)
     assert finished.outcome in {Outcome.CANCELLED, Outcome.DONE}
     assert runner.state is JobState.IDLE
+
+
+def test_a_training_that_is_stopped_has_time_to_keep_what_it_has(
+    runner: JobRunner, project_with_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_unetseg.app.jobs.CANCEL_GRACE_S", 0.0)
+    runner.start("train", TrainConfig(parent="v1"), folder=project_with_model)
+    runner.cancel()
+    finished = collect(runner)[-1]
+
+    assert isinstance(finished, RunFinished)
+    assert "Nothing is labelled yet" in finished.error, "its own word, not its end"
 
 
 def test_a_job_goes_on_where_somebody_looks(

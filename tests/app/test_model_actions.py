@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from napari_unetseg.app.project import Project
 from napari_unetseg.config import TrainConfig
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import Cancelled, ModelError, VolumeError
-from napari_unetseg.events import Event, Progress
+from napari_unetseg.events import Event, Progress, StepDone
 from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.models.verdict import NOT_COMPARED, not_judged, promoted
 
@@ -125,6 +126,52 @@ def test_stopping_while_it_is_compared_leaves_a_candidate(reviewed: Path) -> Non
     with Project.open(reviewed, read_only=True) as project:
         assert project.active_model == "v1"
         assert project.models.card("v2").gate == NOT_COMPARED
+
+
+def test_a_training_that_is_stopped_is_kept_and_compared(reviewed: Path) -> None:
+    heard: list[Event] = []
+
+    def measured() -> bool:
+        return any(isinstance(event, StepDone) and event.dice for event in heard)
+
+    long = LITTLE.replace(steps=100)
+    result = actions.train(reviewed, long, heard.append, measured)
+    assert result["end"] == "stopped"
+    assert 9 <= result["steps"] < 100
+    assert result["champion"] == "v1"
+    assert result["checks"], "through the gate"
+    with Project.open(reviewed, read_only=True) as project:
+        assert project.models.card("v2").training["end"] == "stopped"
+
+
+def test_every_fine_tuning_begins_with_the_origin(reviewed: Path) -> None:
+    use = LITTLE.replace(promote="always")
+    actions.train(reviewed, use)
+    actions.train(reviewed, use.replace(parent="v2"))
+    actions.train(reviewed, use.replace(parent="v3", start="last"))
+    with Project.open(reviewed, read_only=True) as project:
+        cards = [project.models.card(version) for version in ("v2", "v3", "v4")]
+    assert [card.parent for card in cards] == ["v1", "v2", "v3"]
+    assert [c.training["began_with"] for c in cards] == ["v1", "v1", "v3"]
+
+
+def test_learned_regions_are_known_in_a_project_that_moved(
+    reviewed: Path, phantom_path: Path, tmp_path: Path
+) -> None:
+    actions.train(reviewed, LITTLE.replace(promote="always"))
+    volume = shutil.copytree(phantom_path, tmp_path / "there" / phantom_path.name)
+    moved = shutil.move(reviewed, tmp_path / "there" / "moved.unetseg")
+    file = moved / "project.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"volume_uri": str(volume)}))
+    actions.train(moved, LITTLE.replace(parent="v2", seed=5))
+    with Project.open(moved, read_only=True) as project:
+        cards = [project.models.card(version) for version in ("v2", "v3")]
+    learned = [sorted(card.training["learned_boxes"]) for card in cards]
+    assert learned[0] == learned[1], "what v2 left out is held out again"
+    gate = cards[1].gate
+    assert gate is not None
+    assert gate.figures["n"] == 3
 
 
 _KILLED = """

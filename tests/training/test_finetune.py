@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.store import ModelStore, weights_path
 from napari_unetseg.models.unet import UNet
 from napari_unetseg.models.weights import load_weights
-from napari_unetseg.training.finetune import TrainJob, may_use_16_bits, train
+from napari_unetseg.training.finetune import TrainJob, train
+from napari_unetseg.training.loop import Loop, may_use_16_bits
 from napari_unetseg.training.training_set import (
     TrainingSet,
     from_label_arrays,
@@ -171,6 +173,117 @@ def test_cancelling_leaves_nothing(make_job: MakeJob, labels: TrainingSet) -> No
     assert not ModelStore(job.models_dir).versions()
 
 
+class Curve:
+    """Stands in for what is measured: one Dice after the other."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *dice: float) -> None:
+        self._left = iter(dice)
+        monkeypatch.setattr(Loop, "_measure", lambda _: {"cell": next(self._left)})
+
+
+@pytest.fixture
+def parent(make_job: MakeJob, labels: TrainingSet) -> Path:
+    first = make_job(labels)
+    train(first)
+    return first.models_dir / "v1"
+
+
+def tuned(make_job: MakeJob, labels: TrainingSet, parent: Path,
+          version: str = "v2", **config: object) -> TrainJob:  # fmt: skip
+    options = {"steps": 24} | config
+    return make_job(labels, version=version, parent_dir=parent, config=options)
+
+
+def test_a_fine_tuning_ends_when_it_gets_no_better(
+    make_job: MakeJob, labels: TrainingSet, parent: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    Curve(monkeypatch, 0.5, 0.6, 0.6, 0.5, 0.55)
+    job, events = tuned(make_job, labels, parent), list[Event]()
+    card = train(job, events.append)
+    about = card.training
+    assert (about["end"], about["steps"], about["kept_step"]) == (
+        "no better any more", 10, 4,
+    )  # fmt: skip
+    assert card.metrics["dice"] == {"cell": 0.6}
+    last = events[-1]
+    assert isinstance(last, StepDone)
+    assert last.step == last.total == 10
+    four = tuned(make_job, labels, parent, "v3", steps=24)
+    asked = itertools.count()
+    monkeypatch.setattr(Loop, "_measure", lambda _: {})
+    train(four, is_cancelled=lambda: next(asked) == 4)
+    assert card.weights_sha256 == ModelStore(job.models_dir).card("v3").weights_sha256
+
+
+def test_a_new_network_is_trained_to_its_end(
+    make_job: MakeJob, labels: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Curve(monkeypatch, 0.9, *[0.1] * 11)
+    card = train(make_job(labels, config={"steps": 12}))
+    assert (card.training["end"], card.training["kept_step"]) == ("finished", 12)
+    assert card.metrics["dice"] == {"cell": 0.1}
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_who_stops_keeps_the_best_so_far(
+    make_job: MakeJob, labels: TrainingSet, parent: Path,
+    monkeypatch: pytest.MonkeyPatch, goes_on: bool,
+) -> None:  # fmt: skip
+    Curve(monkeypatch, 0.6, 0.5, 0.4)
+    asked = itertools.count()
+    job = tuned(make_job, labels, parent)
+    job = job if goes_on else replace(job, parent_dir=None)
+    card = train(job, is_cancelled=lambda: next(asked) == 5)
+    about = card.training
+    assert (about["end"], about["steps"], about["kept_step"]) == ("stopped", 5, 2)
+    assert card.metrics["dice"] == {"cell": 0.6}
+    assert ModelStore(job.models_dir).card("v2") == card
+
+
+def test_stopping_before_anything_was_measured_keeps_nothing(
+    make_job: MakeJob, labels: TrainingSet, parent: Path
+) -> None:
+    asked = itertools.count()
+    job = tuned(make_job, labels, parent)
+    with pytest.raises(Cancelled, match="No model was added"):
+        train(job, is_cancelled=lambda: next(asked) == 1)
+    assert ModelStore(job.models_dir).versions() == ["v1"]
+
+
+def test_few_labels_change_the_decoder_alone(
+    make_job: MakeJob, labels: TrainingSet, parent: Path
+) -> None:
+    job = tuned(make_job, labels, parent, steps=2, layers="decoder")
+    card = train(job)
+    assert card.training["layers"] == "decoder"
+    was = network_of(replace(job, version="v1")).named_parameters()
+    now = dict(network_of(job).named_parameters())
+    moved = {name.split(".")[0] for name, value in was
+             if not torch.equal(value, now[name])}  # fmt: skip
+    assert moved == {"up", "dec", "thin", "heads"}
+
+
+def test_a_fine_tuning_begins_with_the_weights_of_its_start(
+    make_job: MakeJob, labels: TrainingSet, parent: Path
+) -> None:
+    second = tuned(make_job, labels, parent, steps=2)
+    train(second)
+    store = ModelStore(second.models_dir)
+    third = tuned(make_job, labels, store.dir("v2"), "v3", steps=2)
+    card = train(replace(third, start_dir=parent))
+    assert (card.parent, card.training["began_with"]) == ("v2", "v1")
+    assert card.weights_sha256 == store.card("v2").weights_sha256, "the same again"
+    assert train(replace(third, version="v4")).weights_sha256 != card.weights_sha256
+
+
+def test_time_ends_a_fine_tuning_too(
+    make_job: MakeJob, labels: TrainingSet, parent: Path
+) -> None:
+    card = train(tuned(make_job, labels, parent, steps=10_000, budget_s=0.01))
+    assert card.training["steps"] == 1
+
+
 def test_time_ends_a_training(make_job: MakeJob, labels: TrainingSet) -> None:
     job = make_job(labels, config={"steps": 10_000, "budget_s": 0.01})
     events: list[Event] = []
@@ -229,7 +342,7 @@ def test_a_lost_loss_is_told(
     def not_a_number(*_: Any) -> torch.Tensor:
         return torch.tensor(float("nan"), requires_grad=True)
 
-    monkeypatch.setattr("napari_unetseg.training.finetune.masked_loss", not_a_number)
+    monkeypatch.setattr("napari_unetseg.training.loop.masked_loss", not_a_number)
     job = make_job(labels)
     with pytest.raises(TrainingError, match="learning rate"):
         train(job)

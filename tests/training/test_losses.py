@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -111,3 +113,58 @@ def test_distillation_speaks_where_nothing_is_labelled(network: UNet) -> None:
     assert child.consensus.grad is not None
     assert child.consensus.grad[:, :, :4].abs().sum() == 0
     assert child.consensus.grad[:, :, 4:].abs().sum() > 0
+
+
+def test_weights_by_hand() -> None:
+    # Two voxels, a class each, known with weights 1 and ½; the share of the right
+    # class is ½ and ¼. Classes weigh 1/√count, but no rarer than one voxel: 1 and 1.
+    target = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(1, 2, 1, 1, 2)
+    share = torch.tensor([[0.5, 0.75], [0.5, 0.25]]).view(1, 2, 1, 1, 2)
+    weight = torch.tensor([1.0, 0.5]).view(1, 1, 1, 2)
+    entropy = (math.log(2) + 0.5 * math.log(4)) / 1.5
+    background = 1 - (2 * 0.5 + 1) / (0.5 + 0.5 * 0.75 + 1 + 1)
+    cell = 1 - (2 * 0.5 * 0.25 + 1) / (0.5 + 0.5 * 0.25 + 0.5 + 1)
+    found = masked_loss(share.log(), target, weight).item()
+    assert found == pytest.approx(entropy + (background + cell) / 2, abs=1e-6)
+
+
+def test_a_weight_of_one_changes_nothing(ids: torch.Tensor) -> None:
+    logits, target = torch.randn(1, 3, 2, 4, 4), one_hot(ids, 3)
+    ones = torch.ones(1, 2, 4, 4)
+    torch.testing.assert_close(
+        masked_loss(logits, target, ones), masked_loss(logits, target)
+    )
+    coarse = [torch.randn(1, 3, 1, 2, 2)]
+    torch.testing.assert_close(
+        deep_loss(coarse, target, ones), deep_loss(coarse, target)
+    )
+
+
+def test_what_counts_nothing_is_not_there(ids: torch.Tensor) -> None:
+    logits, target = torch.randn(1, 3, 2, 4, 4), one_hot(ids, 3)
+    weight = torch.ones(1, 2, 4, 4)
+    weight[0, 0, 0, 2:] = 0
+    fewer = ids.clone()
+    fewer[0, 0, 0, 2:] = IGNORE
+    expected = masked_loss(logits, one_hot(fewer, 3))
+    torch.testing.assert_close(masked_loss(logits, target, weight), expected)
+
+
+def test_a_coarse_cell_counts_what_its_voxels_do() -> None:
+    # A cell of two voxels: a cell's with weight 1, background with ⅓. Its share is ¾
+    # and ¼, its weight ⅔; beside it a cell with one voxel of weight 1.
+    target = torch.tensor([[0.0, 1, 1, 0], [1, 0, 0, 0]]).view(1, 2, 1, 1, 4)
+    weight = torch.tensor([1, 1 / 3, 1, 0]).view(1, 1, 1, 4)
+    logits = torch.randn(1, 2, 1, 1, 2)
+    shares = torch.tensor([[0.25, 1], [0.75, 0]]).view(1, 2, 1, 1, 2)
+    worth = torch.tensor([2 / 3, 1.0]).view(1, 1, 1, 2)
+    expected = 0.5 * masked_loss(logits, shares, worth)
+    torch.testing.assert_close(deep_loss([logits], target, weight), expected)
+
+
+def test_a_hint_of_one_rater_is_weaker_than_the_word_of_another() -> None:
+    everybody = torch.ones(1, 1, 1, 1, dtype=torch.int64)
+    raters = torch.tensor([1, 0]).view(1, 2, 1, 1, 1)
+    weights = torch.tensor([1.0, 0.25]).view(1, 2, 1, 1, 1)
+    target = consensus_target(everybody, raters, 2, weights)
+    torch.testing.assert_close(target.flatten(), torch.tensor([0.2, 0.8]))

@@ -15,11 +15,11 @@ from napari_unetseg.errors import Cancelled
 from napari_unetseg.events import BlocksPlanned, BlockState, never_cancelled
 from napari_unetseg.geometry import Block, BlockGrid, Box
 from napari_unetseg.training import version_scores
+from napari_unetseg.training.stored_versions import StoredVersion
 from napari_unetseg.training.training_set import Accepted, CorrectedLabels
 from napari_unetseg.training.version_scores import (
     LookedAt,
     Measure,
-    StoredVersion,
     score_versions,
 )
 

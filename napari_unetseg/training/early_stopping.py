@@ -1,0 +1,50 @@
+"""The best version of a network while it learns, and when it is time to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch import Tensor, nn
+
+PATIENCE = 3  # measurements without a better one
+
+
+class BestSoFar:
+    """Keeps the weights that measured best.
+
+    Without held-out labels there is nothing to compare: then the last ones count.
+
+    Attributes
+    ----------
+    step, dice
+        When the kept weights were measured, and their Dice per class.
+    """
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.dice: dict[str, float] = {}
+        self._score = -1.0
+        self._weights: dict[str, Tensor] = {}
+        self._n_worse = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has not become better for long."""
+        return self._n_worse >= PATIENCE
+
+    def take(self, step: int, dice: Mapping[str, float], network: nn.Module) -> None:
+        """Take a measurement of a network, and keep its weights if they are best."""
+        score = float(np.mean(list(dice.values()))) if dice else self._score
+        if dice and score <= self._score:
+            self._n_worse += 1
+            return
+        self.step, self.dice, self._score, self._n_worse = step, dict(dice), score, 0
+        if dice:
+            state = network.state_dict()
+            self._weights = {name: value.clone() for name, value in state.items()}
+
+    def restore(self, network: nn.Module) -> None:
+        """Give a network the weights that were best; as it is if none were measured."""
+        if self._weights:
+            network.load_state_dict(self._weights)
