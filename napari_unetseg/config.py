@@ -198,6 +198,21 @@ class TrainConfig(Config):
     )
 
 
+class AdaptConfig(Config):
+    """How a model gets used to a volume without labels."""
+
+    model: str | None = Field(
+        None, description="Model version; the active one if empty."
+    )
+    places: Annotated[int, Field(ge=1, le=1000)] = Field(
+        16, description="Places of the volume that are looked at."
+    )
+    device: Device = Field("auto", description="Where the network runs.")
+    threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="Processor threads; 0 takes all cores but one, at least two."
+    )
+
+
 class ExportConfig(Config):
     """What leaves the project, and how."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from napari_unetseg.app.adapt_actions import adapt
 from napari_unetseg.app.effort_actions import measure_effort
 from napari_unetseg.app.merging import merge_project
 from napari_unetseg.app.model_actions import judged, models, promote, roll_back
@@ -62,6 +63,7 @@ from napari_unetseg.inference.workers import executor_for
 from napari_unetseg.training.training_set import collect
 
 __all__ = [
+    "adapt",
     "agreement",
     "compare_raters",
     "consensus",

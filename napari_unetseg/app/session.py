@@ -303,7 +303,7 @@ class Session(
                     self.notice.emit(Notice("warning", text))
                 else:
                     self.notice.emit(Notice("info", _predicted(result)))
-            case "train":
+            case "train" | "adapt":
                 self._take_new_model(result)
             case "list_objects":
                 self.objects = read_object_rows(Path(result["target"]))
@@ -350,7 +350,7 @@ class Session(
             self.notice.emit(Notice("error", finished.error, finished.details))
         else:
             self.notice.emit(Notice("info", finished.error or f"Stopped: {verb}."))
-        if verb == "train":  # also one that was stopped while it was compared
+        if verb in ("train", "adapt"):  # also when stopped while it was compared
             self.models_changed.emit()
         self.job_finished.emit(verb, finished)
 

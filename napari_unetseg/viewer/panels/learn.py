@@ -17,6 +17,7 @@ from napari_unetseg.viewer.controls import (
     set_hint,
 )
 from napari_unetseg.viewer.header import import_model
+from napari_unetseg.viewer.panels.adapt import AdaptRow
 from napari_unetseg.viewer.panels.effort import EffortFold
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.panels.versions import VersionList
@@ -72,6 +73,8 @@ class LearnPanel(Panel):
         self.body.addWidget(self.more)
         self.body.addWidget(self.plot)
         self.body.addWidget(self.versions)
+        self.adapt = AdaptRow(self.session)
+        self.body.addWidget(self.adapt)
         self.effort = EffortFold(parts)
         self.body.addWidget(self.effort)
 
@@ -106,6 +109,7 @@ class LearnPanel(Panel):
             classes = () if project is None else project.classes
             self.plot.show_steps(self.session.training_steps, classes)
         self.versions.refresh()
+        self.adapt.refresh()
         self.effort.refresh()
         self.set_summary(self._summary())
 
