@@ -360,7 +360,12 @@ class Preferences(Config):
         2, description="Mirrored passes that are averaged in a prediction."
     )
     steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        400, description="Training steps of a new model."
+        400, description="Training steps of a new model at most."
+    )
+    budget_s: Annotated[float, Field(gt=0)] | None = Field(
+        240.0,
+        description="Seconds of training of a new model at most: with the first "
+        "prediction after it, five minutes.",
     )
     finetune_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
         150, description="Training steps of a fine-tuning."

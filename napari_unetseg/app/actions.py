@@ -19,6 +19,7 @@ from napari_unetseg.app.effort_actions import measure_effort
 from napari_unetseg.app.merging import merge_project
 from napari_unetseg.app.model_actions import judged, models, promote, roll_back
 from napari_unetseg.app.model_fit import check_fits
+from napari_unetseg.app.planning import plan_from_labels
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import is_project
 from napari_unetseg.app.project_labels import ProjectLabels
@@ -51,6 +52,7 @@ from napari_unetseg.errors import (
 from napari_unetseg.events import (
     IsCancelled,
     Look,
+    Message,
     OnEvent,
     RunStarted,
     ignore_event,
@@ -208,10 +210,16 @@ def train(
             project.classes,
             annotators=config.annotators,
         )
+        plan = None
+        if config.parent is None:
+            plan = plan_from_labels(project, config, labels)
+            config = plan.applied(config)
+            on_event(Message(plan.said(config)))
         job = TrainJob(
             volume_uri=project.volume.uri,
             time_point=project.volume.time_point,
             scale=project.volume.scale,
+            plan=plan,
             training_set=labels,
             models_dir=project.folder / "models",
             version=project.models.next_version(),

@@ -58,6 +58,7 @@ from napari_unetseg.training.losses import (
     deep_loss,
     masked_loss,
 )
+from napari_unetseg.training.plan import TrainingPlan
 from napari_unetseg.training.rater_losses import rater_loss
 from napari_unetseg.training.starting_network import starting_network
 from napari_unetseg.training.training_set import TrainingSet
@@ -84,6 +85,8 @@ class TrainJob:
         Store the weights with 16 bits.
     scale
         The voxel size, if somebody knows better than the volume's metadata.
+    plan
+        Of a new network; made from the volume alone if missing.
     """
 
     volume_uri: str
@@ -100,6 +103,7 @@ class TrainJob:
     description: str = ""
     half: bool = False
     scale: VoxelSize | None = None
+    plan: TrainingPlan | None = None
 
 
 def train(
@@ -347,4 +351,5 @@ def _provenance(job: TrainJob, loop: _Loop) -> dict[str, Any]:
         "seconds": round(loop.seconds, 1),
         "seed": job.config.seed,
         "config": job.config.model_dump(mode="json"),
+        **({} if job.plan is None else {"plan": job.plan.said(job.config)}),
     }

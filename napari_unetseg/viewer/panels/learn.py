@@ -94,6 +94,7 @@ class LearnPanel(Panel):
         usual = self.session.preferences
         steps = usual.finetune_steps if has_model else usual.steps
         self.form.set_default("steps", steps)
+        self.form.set_default("budget_s", None if has_model else usual.budget_s)
         self.form.set_default("device", usual.device)
         self.form.set_default("threads", usual.threads)
         self._what.setText(self.session.training_summary())
@@ -138,8 +139,12 @@ class LearnPanel(Panel):
         self.stop.setVisible(is_training)
 
     def _what_next(self) -> str:
-        reason = self.session.why_not("train")
-        return _START if self.session.project is not None else reason
+        if self.session.project is None:
+            return self.session.why_not("train")
+        if not self.is_open or self.form.problem:
+            return _START
+        plan = self.session.plan_said(**self.form.changes())
+        return f"New model: {plan}" if plan else _START
 
     def _summary(self) -> str:
         project = self.session.project
