@@ -1,4 +1,4 @@
-"""From the first labels to the first prediction: how long it takes, and what it is worth.
+"""From the first labels to the first prediction: how long it takes, what it is worth.
 
 Somebody labels three slices and presses "New model from these labels", with nothing
 changed in the window. Measured is the time until the region that is on show has been

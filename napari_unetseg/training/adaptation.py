@@ -47,6 +47,8 @@ from napari_unetseg.models.verdict import NOT_COMPARED
 from napari_unetseg.models.weights import load_weights
 from napari_unetseg.training.probes import places
 
+INHERITED = ("strokes", "labels", "voxels", "volume", "volume_identity",
+             "learned_boxes", "imported_from", "imported_version")  # fmt: skip
 BATCH = 2  # as in training
 CLEARLY = 0.75  # of the distance: so much nearer, and dark and bright are exchanged
 KEPT = 0.3  # of what was learned: a few places do not say everything
@@ -112,11 +114,16 @@ def adapt(
         normalisation=job.normalisation,
         voxel_size=volume.voxel_size,
         patch=card.patch,
-        training=card.training | {"adapted": found},
+        training=_inherited(card) | {"adapted": found},
         temperature=card.temperature,
         gate=NOT_COMPARED,
         sample=seen.images[0],
     )
+
+
+def _inherited(card: ModelCard) -> dict[str, Any]:
+    """Return what a parent learned from; how it was trained is its own affair."""
+    return {name: card.training[name] for name in INHERITED if name in card.training}
 
 
 def _fitted(network: UNet, seen: _Seen) -> dict[str, Any]:

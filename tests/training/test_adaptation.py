@@ -107,8 +107,9 @@ def test_the_version_is_the_parent_but_for_what_it_remembers(
     assert card.temperature == parent.temperature
     # What was measured on the parent was not measured on this one.
     assert (card.metrics, card.calibration) == ({}, {})
-    kept = {k: v for k, v in card.training.items() if k != "adapted"}
-    assert kept == parent.training
+    # It knows the same labels; how long they were learned is the parent's affair.
+    assert card.training["labels"] == parent.training["labels"]
+    assert "steps" not in card.training
 
 
 def test_it_says_how_far_it_is(make_job: MakeJob) -> None:
