@@ -197,7 +197,7 @@ def _smaller(plan: TrainingPlan, config: TrainConfig, data: Data) -> TrainingPla
 
 def _time_said(config: TrainConfig) -> str:
     if config.budget_s is None:
-        return f"{config.steps} steps"
+        return "1 step" if config.steps == 1 else f"{config.steps:,} steps"
     if config.budget_s < 90:
         return f"at most {config.budget_s:.0f} seconds"
     return f"at most {config.budget_s / 60:.0f} minutes"
