@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_unetseg.cli_effort import add_effort
-from napari_unetseg.cli_models import add_models, add_promote, add_rollback
+from napari_unetseg.cli_models import add_adapt, add_models, add_promote, add_rollback
 from napari_unetseg.cli_options import add_options, lengths, names
 from napari_unetseg.cli_parts import (
     Result,
@@ -50,9 +50,9 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands to the parser of the program."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (_add_open, _add_new, _add_info, _add_predict, _add_train, _add_finetune,
-                add_models, add_promote, add_rollback, add_worklist, _add_export,
-                _add_merge, add_effort, add_agreement, add_consensus, add_import_rater,
-                _add_demo):  # fmt: skip
+                add_adapt, add_models, add_promote, add_rollback, add_worklist,
+                _add_export, _add_merge, add_effort, add_agreement, add_consensus,
+                add_import_rater, _add_demo):  # fmt: skip
         add(commands)
 
 

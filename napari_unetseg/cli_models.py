@@ -1,11 +1,14 @@
-"""The commands about the versions of a model: models, promote, rollback."""
+"""The commands about the versions of a model: models, promote, rollback, adapt."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from napari_unetseg.cli_parts import Result, add_project, command
+from napari_unetseg.cli_options import add_options
+from napari_unetseg.cli_parts import Result, add_project, command, config_of
+from napari_unetseg.config import AdaptConfig
+from napari_unetseg.events import IsCancelled, OnEvent
 
 
 def add_models(commands: Any) -> None:
@@ -56,3 +59,27 @@ def _roll_back(arguments: argparse.Namespace, *_: Any) -> Result:
     from napari_unetseg.app import actions
 
     return actions.roll_back(arguments.project)
+
+
+def add_adapt(commands: Any) -> None:
+    """Add the command that lets a model get used to the volume."""
+    parser = command(
+        commands, "adapt", _adapt, "let the model get used to the volume, no labels",
+        "napari-unetseg adapt embryo.unetseg",
+        "napari-unetseg adapt embryo.unetseg --model v1 --places 32",
+        about="For networks with batch normalisation: what they remember of the images "
+        "they learned from\nis replaced by what this volume looks like. It becomes a "
+        "new version.",
+        is_long=True,
+    )  # fmt: skip
+    add_project(parser)
+    add_options(parser, AdaptConfig)
+
+
+def _adapt(
+    arguments: argparse.Namespace, on_event: OnEvent, is_cancelled: IsCancelled
+) -> Result:
+    config = config_of(arguments, AdaptConfig)
+    from napari_unetseg.app import actions
+
+    return actions.adapt(arguments.project, config, on_event, is_cancelled)

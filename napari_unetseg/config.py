@@ -227,6 +227,21 @@ class TrainConfig(Config):
     )
 
 
+class AdaptConfig(Config):
+    """How a model gets used to a volume without labels."""
+
+    model: str | None = Field(
+        None, description="Model version; the active one if empty."
+    )
+    places: Annotated[int, Field(ge=1, le=1000)] = Field(
+        16, description="Places of the volume that are looked at."
+    )
+    device: Device = Field("auto", description="Where the network runs.")
+    threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="Processor threads; 0 takes all cores but one, at least two."
+    )
+
+
 class ExportConfig(Config):
     """What leaves the project, and how."""
 
@@ -389,7 +404,12 @@ class Preferences(Config):
         2, description="Mirrored passes that are averaged in a prediction."
     )
     steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        400, description="Training steps of a new model."
+        400, description="Training steps of a new model at most."
+    )
+    budget_s: Annotated[float, Field(gt=0)] | None = Field(
+        240.0,
+        description="Seconds of training of a new model at most: with the first "
+        "prediction after it, five minutes.",
     )
     finetune_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
         150, description="Training steps of a fine-tuning."

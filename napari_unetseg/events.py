@@ -39,8 +39,8 @@ class RunStarted:
     Attributes
     ----------
     verb
-        ``"predict"``, ``"train"``, ``"convert"``, ``"export"``, ``"agreement"``,
-        ``"consensus"`` or ``"import"``.
+        ``"predict"``, ``"train"``, ``"adapt"``, ``"convert"``, ``"export"``,
+        ``"agreement"``, ``"consensus"`` or ``"import"``.
     total
         Units of work in the whole run: blocks, steps or chunks.
     finished

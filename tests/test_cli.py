@@ -28,9 +28,9 @@ from napari_unetseg.events import (
 )
 from napari_unetseg.geometry import Box
 
-COMMANDS = ["open", "new", "info", "predict", "train", "finetune", "models",
-            "promote", "rollback", "export", "merge", "agreement", "consensus",
-            "import-rater", "demo"]  # fmt: skip
+COMMANDS = ["open", "new", "info", "predict", "train", "finetune", "adapt",
+            "models", "promote", "rollback", "export", "merge", "agreement",
+            "consensus", "import-rater", "demo"]  # fmt: skip
 
 
 class _Call:

@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from napari_unetseg.app.adapt_actions import adapt
 from napari_unetseg.app.effort_actions import measure_effort
 from napari_unetseg.app.merging import merge_project
 from napari_unetseg.app.model_actions import (
@@ -24,6 +25,7 @@ from napari_unetseg.app.model_actions import (
     stored_versions,
 )
 from napari_unetseg.app.model_fit import check_fits
+from napari_unetseg.app.planning import plan_from_labels
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import is_project
 from napari_unetseg.app.project_labels import ProjectLabels
@@ -57,6 +59,7 @@ from napari_unetseg.errors import (
 from napari_unetseg.events import (
     IsCancelled,
     Look,
+    Message,
     OnEvent,
     RunStarted,
     ignore_event,
@@ -71,6 +74,7 @@ from napari_unetseg.training.ancestry import learned_boxes, origin_of
 from napari_unetseg.training.training_set import collect
 
 __all__ = [
+    "adapt",
     "agreement",
     "compare_raters",
     "consensus",
@@ -224,10 +228,16 @@ def train(
         start = config.parent
         if start is not None and config.start == "origin":
             start = origin_of(project.models, start)
+        plan = None
+        if config.parent is None:
+            plan = plan_from_labels(project, config, labels)
+            config = plan.applied(config)
+            on_event(Message(plan.said(config)))
         job = TrainJob(
             volume_uri=project.volume.uri,
             time_point=project.volume.time_point,
             scale=project.volume.scale,
+            plan=plan,
             training_set=labels,
             models_dir=project.folder / "models",
             version=project.models.next_version(),

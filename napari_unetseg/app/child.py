@@ -22,6 +22,7 @@ from typing import IO, Any
 from napari_unetseg.app import actions
 from napari_unetseg.app.wire import to_line
 from napari_unetseg.config import (
+    AdaptConfig,
     AgreementConfig,
     Config,
     ConsensusConfig,
@@ -40,6 +41,7 @@ CONFIGS: dict[str, type[Config]] = {
     "new_project": NewProjectConfig,
     "predict": PredictConfig,
     "train": TrainConfig,
+    "adapt": AdaptConfig,
     "export": ExportConfig,
     "list_objects": ExportConfig,
     "sample": Config,

@@ -34,5 +34,21 @@ def check_fits(card: ModelCard, volume: Volume, class_names: Sequence[str]) -> N
         )
 
 
+def why_not_adapt(card: ModelCard) -> str:
+    """Say why a model cannot get used to a volume without labels; "" if it can."""
+    norms = {card.spec.norm, card.spec.finest_norm}
+    if "batch" in norms:
+        return ""
+    because = (
+        "normalises each patch by itself and is used to it already"
+        if norms & {"instance", "group"}
+        else "remembers nothing of the images that it learned from"
+    )
+    return (
+        f"There is nothing to adapt, {card.version} {because}: label a few slices and "
+        "fine-tune."
+    )
+
+
 def _channels(number: int) -> str:
     return "1 channel" if number == 1 else f"{number} channels"

@@ -10,7 +10,7 @@ from typing import Any
 from napari_unetseg.app.model_actions import version_before
 from napari_unetseg.app.session_base import SessionBase
 from napari_unetseg.app.status import Notice
-from napari_unetseg.config import PredictConfig
+from napari_unetseg.config import AdaptConfig, PredictConfig
 
 
 class ModelVerbs(SessionBase):
@@ -51,6 +51,12 @@ class ModelVerbs(SessionBase):
         version = None if self.project is None else version_before(self.project)
         if version is not None:
             self.use_version(version)
+
+    def adapt(self) -> None:
+        """Let the active model get used to the volume, without labels."""
+        usual = self.preferences
+        config = AdaptConfig(device=usual.device, threads=usual.threads)
+        self._start_if_possible("adapt", config)
 
     def import_model(self, folder: str | Path) -> None:
         """Copy a model's folder into the project and make it the active one."""

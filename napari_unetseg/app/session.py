@@ -22,6 +22,7 @@ from napari_unetseg.app.history_verbs import HistoryVerbs
 from napari_unetseg.app.long_work import LongWork
 from napari_unetseg.app.model_verbs import ModelVerbs
 from napari_unetseg.app.object_editing import ObjectVerbs
+from napari_unetseg.app.planning import plan_said
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import is_project
 from napari_unetseg.app.prompting import PromptingVerbs
@@ -38,6 +39,7 @@ from napari_unetseg.config import (
     VoxelSize,
 )
 from napari_unetseg.data.object_rows import ObjectRow, read_object_rows
+from napari_unetseg.errors import MemoryBudgetError
 from napari_unetseg.events import (
     BlockDone,
     BlocksPlanned,
@@ -65,6 +67,8 @@ class Session(
         super().__init__()
         self._work = LongWork(self)
         self.objects: tuple[ObjectRow, ...] = ()
+        self._planned_for: tuple[object, ...] = ()
+        self._plan_said = ""
         if preferences is not None:
             self.set_preferences(preferences)
 
@@ -145,9 +149,23 @@ class Session(
 
     def train_new(self, **options: object) -> None:
         """Train a new model from the labels made so far."""
-        usual = self._usual("steps", "device", "threads")
-        config = TrainConfig.model_validate({**usual, **options, "parent": None})
-        self._start_if_possible("train", config)
+        self._start_if_possible("train", self._new_model_config(options))
+
+    def plan_said(self, **options: object) -> str:
+        """Say what :meth:`train_new` would train, or why that cannot be done."""
+        if self.project is None or not self.has_labels:
+            return ""
+        store, config = self.project.corrections, self._new_model_config(options)
+        # Not after every stroke: somebody is painting.
+        n_boxes = [len(store.labelled_boxes(name)) for name in store.annotators()]
+        now = (self.project.folder, config, n_boxes)
+        if now != self._planned_for:
+            self._planned_for = now
+            try:
+                self._plan_said = plan_said(self.project, config)
+            except MemoryBudgetError as error:
+                self._plan_said = str(error)
+        return self._plan_said
 
     def finetune(self, **options: object) -> None:
         """Train the active model further with all corrections to date."""
@@ -276,6 +294,10 @@ class Session(
             if plan is not None:
                 self._work.show_blocks(plan)
 
+    def _new_model_config(self, options: Mapping[str, object]) -> TrainConfig:
+        usual = self._usual("steps", "budget_s", "device", "threads")
+        return TrainConfig.model_validate({**usual, **options, "parent": None})
+
     def _usual(self, *names: str, **renamed: str) -> dict[str, Any]:
         """Return preferences as options of a verb; option=preference renames one."""
         fields = {**dict(zip(names, names, strict=True)), **renamed}
@@ -304,7 +326,7 @@ class Session(
                     self.notice.emit(Notice("warning", text))
                 else:
                     self.notice.emit(Notice("info", _predicted(result)))
-            case "train":
+            case "train" | "adapt":
                 self._take_new_model(result)
             case "list_objects":
                 self.objects = read_object_rows(Path(result["target"]))
@@ -351,7 +373,7 @@ class Session(
             self.notice.emit(Notice("error", finished.error, finished.details))
         else:
             self.notice.emit(Notice("info", finished.error or f"Stopped: {verb}."))
-        if verb == "train":  # also one that was stopped while it was compared
+        if verb in ("train", "adapt"):  # also when stopped while it was compared
             self.models_changed.emit()
         self.job_finished.emit(verb, finished)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_unetseg.app.model_fit import why_not_adapt
 from napari_unetseg.app.status import JobState
 from napari_unetseg.errors import MissingMapError
 from napari_unetseg.training.worklist import check_has_map
@@ -12,11 +13,11 @@ if TYPE_CHECKING:
     from napari_unetseg.app.session_base import SessionBase
     from napari_unetseg.config import WorklistStrategy
 
-_LONG = {"predict", "train", "finetune", "export", "list_objects", "compare_raters",
-         "make_consensus", "measure_effort"}  # fmt: skip
+_LONG = {"predict", "train", "finetune", "adapt", "export", "list_objects",
+         "compare_raters", "make_consensus", "measure_effort"}  # fmt: skip
 _EDITS = {"edit", "review", "add_class", "undo", "redo", "import_rater"}
-_WRITES = {"predict", "train", "finetune", "use_version", *_EDITS}
-_NEEDS_MODEL = {"predict", "finetune"}
+_WRITES = {"predict", "train", "finetune", "adapt", "use_version", *_EDITS}
+_NEEDS_MODEL = {"predict", "finetune", "adapt"}
 
 
 def why_not(session: SessionBase, verb: str) -> str:
@@ -25,8 +26,8 @@ def why_not(session: SessionBase, verb: str) -> str:
     Parameters
     ----------
     verb
-        ``predict``, ``train``, ``finetune``, ``export``, ``list_objects``, ``edit``,
-        ``click``, ``follow``, ``review``, ``add_class``, ``undo``, ``redo``,
+        ``predict``, ``train``, ``finetune``, ``adapt``, ``export``, ``list_objects``,
+        ``edit``, ``click``, ``follow``, ``review``, ``add_class``, ``undo``, ``redo``,
         ``cancel``, ``worklist``, ``compare_raters``, ``make_consensus``,
         ``adjudicate``, ``import_rater``, ``measure_effort`` or ``use_version``.
     """
@@ -58,6 +59,12 @@ def _why_not_train(session: SessionBase) -> str:
     if not session.has_labels:
         return "Label a few slices first: the network learns from them."
     return ""
+
+
+def _why_not_adapt(session: SessionBase) -> str:
+    assert session.project is not None
+    project, version = session.project, session.project.active_model
+    return "" if version is None else why_not_adapt(project.models.card(version))
 
 
 def _why_not_follow(session: SessionBase) -> str:
@@ -119,6 +126,7 @@ def _why_not_redo(session: SessionBase) -> str:
 _WHY = {
     "train": _why_not_train,
     "finetune": _why_not_train,
+    "adapt": _why_not_adapt,
     "follow": _why_not_follow,
     "worklist": _why_not_worklist,
     "measure_effort": _why_not_effort,

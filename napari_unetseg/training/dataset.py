@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,6 @@ from napari_unetseg.training.training_set import Labels, TrainingSet
 
 CENTRES_PER_REGION = 256
 REPLAYED = 4  # every so many patches one lies where nobody labelled
-DEEPEST = 4  # strides of the network, for thick sections
 
 
 @dataclass(frozen=True)
@@ -262,26 +260,3 @@ def _batch(image: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Batch:
     worth = torch.from_numpy(weights)
     voxels = torch.from_numpy(image)
     return Batch(voxels, ids[:, 0], ids[:, 1:], worth[:, 0], worth[:, 1:])
-
-
-def patch_of(shape: Zyx, stride: Zyx) -> Zyx:
-    """Return a shape rounded up to whole strides."""
-    return zyx(-(-n // s) * s for n, s in zip(shape, stride, strict=True))
-
-
-def widened(patch: Zyx, stride: Zyx, shape: Zyx) -> Zyx:
-    """Return a patch with fewer sections and more of each, where sections are thick.
-
-    What is around an object in its section says more than the next section but two:
-    on serial sections of a nerve cord 8 × 176² voxels reached in a minute what
-    16 × 128² voxels, as long in space on all sides, were far from.
-    """
-    depth = min(patch[0], DEEPEST * stride[0])
-    if stride[0] >= stride[1] or depth == patch[0]:
-        return patch
-    edge = math.isqrt(math.prod(patch) // depth)
-    height, width = (
-        min(edge // s * s, -(-n // s) * s)
-        for s, n in zip(stride[1:], shape[1:], strict=True)
-    )
-    return depth, height, width

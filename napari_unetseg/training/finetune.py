@@ -41,6 +41,7 @@ from napari_unetseg.training.ancestry import learned_boxes, learned_so_far
 from napari_unetseg.training.calibration import calibration_report, fit_temperature
 from napari_unetseg.training.dataset import Patches
 from napari_unetseg.training.loop import Loop
+from napari_unetseg.training.plan import TrainingPlan
 from napari_unetseg.training.replay import unlabelled_places
 from napari_unetseg.training.starting_network import starting_network
 from napari_unetseg.training.training_set import TrainingSet
@@ -64,6 +65,8 @@ class TrainJob:
         Store the weights with 16 bits.
     scale
         The voxel size, if somebody knows better than the volume's metadata.
+    plan
+        Of a new network; made from the volume alone if missing.
     """
 
     volume_uri: str
@@ -82,6 +85,7 @@ class TrainJob:
     description: str = ""
     half: bool = False
     scale: VoxelSize | None = None
+    plan: TrainingPlan | None = None
 
     @property
     def begins_with(self) -> Path | None:
@@ -177,4 +181,5 @@ def _provenance(job: TrainJob, loop: Loop) -> dict[str, Any]:
         "seconds": round(loop.seconds, 1),
         "seed": job.config.seed,
         "config": job.config.model_dump(mode="json"),
+        **({} if job.plan is None else {"plan": job.plan.said(job.config)}),
     }

@@ -84,17 +84,24 @@ def other_tiles(
     predictions: PredictionStore | None, shape: Zyx, n: int
 ) -> tuple[Box, ...]:
     """Return tiles where something was predicted, or else anywhere in the volume."""
-    rng = np.random.default_rng(_SEED)
-    centres = rng.integers(0, shape, (4 * n, 3))
-    if predictions is not None:
-        coarse = np.argwhere(np.asarray(predictions.levels(LABELS)[-1][...]))
-        if len(coarse):
-            chosen = rng.permutation(len(coarse))[: 16 * n]
-            centres = coarse[chosen] * np.array(predictions.factors(LABELS)[-1])
-    cells = (centres // TILE) * np.array(TILE)
+    cells = (places(predictions, shape, 4 * n) // TILE) * np.array(TILE)
     corners = dict.fromkeys(zyx(int(n) for n in cell) for cell in cells)
     tiles = (Box((0, 0, 0), TILE).shifted(corner).clipped(shape) for corner in corners)
     return tuple(tile for tile in tiles if not tile.is_empty)[:n]
+
+
+def places(predictions: PredictionStore | None, shape: Zyx, n: int) -> np.ndarray:
+    """Return voxels (n, zyx): where something was predicted, or else anywhere."""
+    rng = np.random.default_rng(_SEED)
+    anywhere = rng.integers(0, shape, (n, 3))
+    if predictions is None:
+        return anywhere
+    coarse = np.argwhere(np.asarray(predictions.levels(LABELS)[-1][...]))
+    if not len(coarse):
+        return anywhere
+    chosen = rng.permutation(len(coarse))[: 4 * n]
+    found: np.ndarray = coarse[chosen] * np.array(predictions.factors(LABELS)[-1])
+    return found
 
 
 def _some(tiles: Iterable[Box], n: int) -> tuple[Box, ...]:

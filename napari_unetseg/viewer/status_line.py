@@ -15,6 +15,7 @@ from napari_unetseg.viewer.style import set_flag
 DOING = {
     "predict": "predicting",
     "train": "training",
+    "adapt": "getting used to the volume",
     "convert": "converting",
     "new_project": "converting",
     "export": "exporting",

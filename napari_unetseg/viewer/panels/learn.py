@@ -17,6 +17,7 @@ from napari_unetseg.viewer.controls import (
     set_hint,
 )
 from napari_unetseg.viewer.header import import_model
+from napari_unetseg.viewer.panels.adapt import AdaptRow
 from napari_unetseg.viewer.panels.effort import EffortFold
 from napari_unetseg.viewer.panels.panel import Panel, Parts
 from napari_unetseg.viewer.panels.versions import VersionList
@@ -72,6 +73,8 @@ class LearnPanel(Panel):
         self.body.addWidget(self.more)
         self.body.addWidget(self.plot)
         self.body.addWidget(self.versions)
+        self.adapt = AdaptRow(self.session)
+        self.body.addWidget(self.adapt)
         self.effort = EffortFold(parts)
         self.body.addWidget(self.effort)
 
@@ -91,6 +94,7 @@ class LearnPanel(Panel):
         usual = self.session.preferences
         steps = usual.finetune_steps if has_model else usual.steps
         self.form.set_default("steps", steps)
+        self.form.set_default("budget_s", None if has_model else usual.budget_s)
         self.form.set_default("device", usual.device)
         self.form.set_default("threads", usual.threads)
         self._what.setText(self.session.training_summary())
@@ -106,6 +110,7 @@ class LearnPanel(Panel):
             classes = () if project is None else project.classes
             self.plot.show_steps(self.session.training_steps, classes)
         self.versions.refresh()
+        self.adapt.refresh()
         self.effort.refresh()
         self.set_summary(self._summary())
 
@@ -134,8 +139,12 @@ class LearnPanel(Panel):
         self.stop.setVisible(is_training)
 
     def _what_next(self) -> str:
-        reason = self.session.why_not("train")
-        return _START if self.session.project is not None else reason
+        if self.session.project is None:
+            return self.session.why_not("train")
+        if not self.is_open or self.form.problem:
+            return _START
+        plan = self.session.plan_said(**self.form.changes())
+        return f"New model: {plan}" if plan else _START
 
     def _summary(self) -> str:
         project = self.session.project
