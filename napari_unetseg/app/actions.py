@@ -7,25 +7,18 @@ through ``on_event``, stops when ``is_cancelled`` says so, and returns plain val
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from napari_unetseg.app.adapt_actions import adapt
 from napari_unetseg.app.effort_actions import measure_effort
 from napari_unetseg.app.merging import merge_project
 from napari_unetseg.app.model_actions import (
-    judged,
     models,
     promote,
     roll_back,
-    stored_versions,
 )
-from napari_unetseg.app.model_fit import check_fits
-from napari_unetseg.app.planning import plan_from_labels
+from napari_unetseg.app.predict_actions import predict
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.project_file import is_project
 from napari_unetseg.app.project_labels import ProjectLabels
@@ -38,40 +31,26 @@ from napari_unetseg.app.rater_actions import (
 )
 from napari_unetseg.app.review_actions import worklist
 from napari_unetseg.app.sample import make_sample_project
+from napari_unetseg.app.train_actions import train
 from napari_unetseg.config import (
     Config,
     ConvertConfig,
     ExportConfig,
     NewProjectConfig,
-    PredictConfig,
-    TrainConfig,
 )
-from napari_unetseg.data.classes import thin_ids
 from napari_unetseg.data.convert import convert as convert_volume
 from napari_unetseg.data.convert import needs_conversion
 from napari_unetseg.data.export import export_labels
 from napari_unetseg.data.volume import Volume
-from napari_unetseg.errors import (
-    ModelNotFoundError,
-    ProjectLockedError,
-    explained_writing,
-)
 from napari_unetseg.events import (
     IsCancelled,
-    Look,
-    Message,
     OnEvent,
     RunStarted,
     ignore_event,
     never_cancelled,
-    nobody_looks,
 )
 from napari_unetseg.inference.block_work import ExecutorEngine
-from napari_unetseg.inference.run import PredictJob, predict_job
-from napari_unetseg.inference.unchanged import Earlier
 from napari_unetseg.inference.workers import executor_for
-from napari_unetseg.training.ancestry import learned_boxes, origin_of
-from napari_unetseg.training.training_set import collect
 
 __all__ = [
     "adapt",
@@ -156,117 +135,6 @@ def sample(
     on_event(RunStarted("sample", 1, subject="sample"))
     project = make_sample_project(folder)
     return {"project": str(project)}
-
-
-def predict(
-    folder: Path,
-    config: PredictConfig | None = None,
-    on_event: OnEvent = ignore_event,
-    is_cancelled: IsCancelled = never_cancelled,
-    look: Look = nobody_looks,
-) -> dict[str, Any]:
-    """Predict a box or the whole volume with a model version; resumes by itself.
-
-    Parameters
-    ----------
-    look
-        Where somebody looks: blocks near to it come first.
-    """
-    config = config or PredictConfig()
-    with Project.open(folder, read_only=True) as project:
-        version = config.model or project.active_model
-        if version is None:
-            raise ModelNotFoundError(
-                "This project has no model yet",
-                do="Label a few slices and train a new model first.",
-            )
-        check_fits(project.models.card(version), project.volume, project.class_names)
-        with _only_one(project, version):
-            job = _predict_job(project, version, config)
-            summary = predict_job(job, on_event, is_cancelled, look)
-    return {
-        "version": version,
-        "outcome": summary.outcome.value,
-        "done": summary.done,
-        "empty": summary.empty,
-        "failed": summary.failed,
-        "voxels": summary.voxels,
-        "seconds": summary.seconds,
-        "kept": summary.kept,
-        "backend": summary.backend,
-        "failed_because": summary.failed_because,
-    }
-
-
-def train(
-    folder: Path,
-    config: TrainConfig | None = None,
-    on_event: OnEvent = ignore_event,
-    is_cancelled: IsCancelled = never_cancelled,
-) -> dict[str, Any]:
-    """Train a new model, or fine-tune ``config.parent``, from all corrections to date.
-
-    The new version becomes the active one if there is none yet, or if it is better
-    (:mod:`napari_unetseg.training.gate`). Who stops the training keeps the best so far,
-    which is compared as any other. Where another program holds the project, as
-    the window that started this as its child, that one does so itself.
-    """
-    from napari_unetseg.training.finetune import TrainJob
-    from napari_unetseg.training.finetune import train as run_training
-    from napari_unetseg.training.loop import End
-
-    config = config or TrainConfig()
-    with Project.open(folder) as project:
-        labels = collect(
-            project.corrections,
-            project.predictions(),
-            project.classes,
-            annotators=config.annotators,
-            versions=stored_versions(project),
-            implied=config.implied,
-        )
-        start = config.parent
-        if start is not None and config.start == "origin":
-            start = origin_of(project.models, start)
-        plan = None
-        if config.parent is None:
-            plan = plan_from_labels(project, config, labels)
-            config = plan.applied(config)
-            on_event(Message(plan.said(config)))
-        job = TrainJob(
-            volume_uri=project.volume.uri,
-            time_point=project.volume.time_point,
-            scale=project.volume.scale,
-            plan=plan,
-            training_set=labels,
-            models_dir=project.folder / "models",
-            version=project.models.next_version(),
-            parent_dir=project.models.dir(config.parent) if config.parent else None,
-            start_dir=project.models.dir(start) if start else None,
-            predictions=project.predictions(config.parent) if start else None,
-            classes=project.classes,
-            raters=project.raters,
-            normalisation=project.normalisation(),
-            config=config,
-        )
-        card = run_training(job, on_event, is_cancelled)
-        end = card.training["end"]
-        if end == End.STOPPED:  # what was asked for then has been done
-            is_cancelled = never_cancelled
-        verdict = judged(project, card, labels, config, on_event, is_cancelled)
-        if verdict.is_promoted and not project.read_only:
-            project.set_active_model(card.version)
-    return {
-        "version": card.version,
-        "parent": card.parent,
-        "metrics": card.metrics,
-        "end": end,
-        "steps": card.training["steps"],
-        "promoted": verdict.is_promoted,
-        "champion": verdict.champion,
-        "verdict": verdict.said,
-        "checks": [check.said for check in verdict.checks],
-    }
 
 
 def export(
@@ -357,46 +225,3 @@ def _project_info(project: Project) -> dict[str, Any]:
         "labelled_voxels": project.corrections.counts(),
         **_volume_info(project.volume),
     }
-
-
-def _predict_job(project: Project, version: str, config: PredictConfig) -> PredictJob:
-    return PredictJob(
-        volume_uri=project.volume.uri,
-        time_point=project.volume.time_point,
-        scale=project.volume.scale,
-        prediction_path=project.prediction_path(version),
-        log_path=project.run_log_path(version),
-        model_dir=project.models.dir(version),
-        normalisation=project.normalisation(),
-        class_names=tuple(i.name for i in project.models.card(version).classes),
-        thin=thin_ids(project.classes),
-        config=config,
-        earlier=_earlier(project, version, config.unchanged_from),
-    )
-
-
-def _earlier(project: Project, version: str, before: str | None) -> Earlier | None:
-    """Return the predictions of another version that may be kept."""
-    if before is None or before == version:
-        return None
-    project.models.card(before)  # complains if there is none
-    learned = learned_boxes(project.models.dir(version), project.volume)
-    return Earlier(
-        before, project.prediction_path(before), project.run_log_path(before), learned
-    )
-
-
-@contextmanager
-def _only_one(project: Project, version: str) -> Iterator[None]:
-    """Let one process at a time write the predictions of a version."""
-    path = project.folder / "runs" / f"{version}.lock"
-    try:
-        with explained_writing("the prediction", project.folder):
-            lock = FileLock(path, timeout=0).acquire()
-    except Timeout:
-        raise ProjectLockedError(
-            f"Another process is predicting with {version}",
-            do="Wait until it has finished, or stop it.",
-        ) from None
-    with lock:
-        yield

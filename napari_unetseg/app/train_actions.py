@@ -1,0 +1,91 @@
+"""Train a new model or a further version, and let the gate decide about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_unetseg.app.model_actions import judged, stored_versions
+from napari_unetseg.app.planning import plan_from_labels
+from napari_unetseg.app.project import Project
+from napari_unetseg.config import TrainConfig
+from napari_unetseg.events import (
+    IsCancelled,
+    Message,
+    OnEvent,
+    ignore_event,
+    never_cancelled,
+)
+from napari_unetseg.training.ancestry import origin_of
+from napari_unetseg.training.training_set import collect
+
+
+def train(
+    folder: Path,
+    config: TrainConfig | None = None,
+    on_event: OnEvent = ignore_event,
+    is_cancelled: IsCancelled = never_cancelled,
+) -> dict[str, Any]:
+    """Train a new model, or fine-tune ``config.parent``, from all corrections to date.
+
+    The new version becomes the active one if there is none yet, or if it is better
+    (:mod:`napari_unetseg.training.gate`). Who stops the training keeps the best so far,
+    which is compared as any other. Where another program holds the project, as
+    the window that started this as its child, that one does so itself.
+    """
+    from napari_unetseg.training.finetune import TrainJob
+    from napari_unetseg.training.finetune import train as run_training
+    from napari_unetseg.training.loop import End
+
+    config = config or TrainConfig()
+    with Project.open(folder) as project:
+        labels = collect(
+            project.corrections,
+            project.predictions(),
+            project.classes,
+            annotators=config.annotators,
+            versions=stored_versions(project),
+            implied=config.implied,
+        )
+        start = config.parent
+        if start is not None and config.start == "origin":
+            start = origin_of(project.models, start)
+        plan = None
+        if config.parent is None:
+            plan = plan_from_labels(project, config, labels)
+            config = plan.applied(config)
+            on_event(Message(plan.said(config)))
+        job = TrainJob(
+            volume_uri=project.volume.uri,
+            time_point=project.volume.time_point,
+            scale=project.volume.scale,
+            plan=plan,
+            training_set=labels,
+            models_dir=project.folder / "models",
+            version=project.models.next_version(),
+            parent_dir=project.models.dir(config.parent) if config.parent else None,
+            start_dir=project.models.dir(start) if start else None,
+            predictions=project.predictions(config.parent) if start else None,
+            classes=project.classes,
+            raters=project.raters,
+            normalisation=project.normalisation(),
+            config=config,
+        )
+        card = run_training(job, on_event, is_cancelled)
+        end = card.training["end"]
+        if end == End.STOPPED:  # what was asked for then has been done
+            is_cancelled = never_cancelled
+        verdict = judged(project, card, labels, config, on_event, is_cancelled)
+        if verdict.is_promoted and not project.read_only:
+            project.set_active_model(card.version)
+    return {
+        "version": card.version,
+        "parent": card.parent,
+        "metrics": card.metrics,
+        "end": end,
+        "steps": card.training["steps"],
+        "promoted": verdict.is_promoted,
+        "champion": verdict.champion,
+        "verdict": verdict.said,
+        "checks": [check.said for check in verdict.checks],
+    }
