@@ -123,9 +123,10 @@ def main(stdin: IO[str] = sys.stdin) -> int:
 def _give_way() -> None:
     """Let the window, and all that somebody works with, go first."""
     with contextlib.suppress(OSError, AttributeError):
-        os.nice(15)
-        # What the window wants to do need not even wait for the end of a time slice.
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        os.nice(10)
+        # It never interrupts what runs, and beside busy programs it still gets on: as
+        # an idle one (SCHED_IDLE) it stood still as long as anything else computed.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 class _Parent:
