@@ -49,6 +49,7 @@ from napari_unetseg.errors import (
 )
 from napari_unetseg.events import (
     IsCancelled,
+    LearnsFrom,
     Look,
     OnEvent,
     RunStarted,
@@ -206,6 +207,7 @@ def train(
             project.classes,
             annotators=config.annotators,
         )
+        on_event(LearnsFrom(labels.describe(), labels.stroke_ids, config.annotators))
         job = TrainJob(
             volume_uri=project.volume.uri,
             time_point=project.volume.time_point,

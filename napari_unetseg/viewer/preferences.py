@@ -28,6 +28,14 @@ def read_preferences() -> Preferences:
         return Preferences()
 
 
+def keep_preference(name: str, value: object) -> None:
+    """Change a preference for good; nothing happens where napari keeps none."""
+    settings = _settings()
+    for _, page in settings or ():
+        if isinstance(page, BaseModel) and name in type(page).model_fields:
+            setattr(page, name, value)
+
+
 class PreferencesLink:
     """Tells of every change of the page until it is closed.
 
