@@ -32,12 +32,12 @@ class AutoTraining(QWidget):
 
     def refresh(self, has_model: bool) -> None:
         """Show what is wanted."""
-        wanted, project = self._session.preferences, self._session.project
+        wanted = self._session.preferences
         n = wanted.auto_corrections
         times = "correction" if n == 1 else f"{n:,} corrections"
         self.box.setText(f"Fine-tune after every {times}")
         self.box.setChecked(wanted.auto_finetune)
-        reason = "" if project is None else project.held_by * project.read_only
+        reason = self._session.why_not("edit") if has_model else ""
         explain(self.box, _TIP, reason)
         self.setVisible(has_model)
         is_counting = wanted.auto_finetune and has_model and self._session.job.is_idle

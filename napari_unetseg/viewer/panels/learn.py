@@ -139,6 +139,7 @@ class LearnPanel(Panel):
         """Let go of the session."""
         super().close_panel()
         self.effort.close_fold()
+        self.versions.comparison.close_comparison()
 
     def _show_buttons(self, has_model: bool, is_training: bool) -> None:
         problem = self.form.problem
