@@ -99,6 +99,8 @@ class TrainingPlot(QWidget):
                 symbolBrush=color,
                 symbolPen=None,
             )
+        # The whole way from the beginning: the curves grow to the right, in place.
+        self._loss.setXRange(0, self._steps[-1].total, padding=0.02)
         best = best_step(self._steps)
         if best is not None:
             dashes = pg.mkPen(self._palette.muted, style=Qt.PenStyle.DashLine)
@@ -141,6 +143,7 @@ class TrainingPlot(QWidget):
         self._dice = self._plots.addPlot(row=1, col=0)
         self._dice.setXLink(self._loss)
         self._dice.setYRange(0, 1)
+        self._dice.getAxis("left").setTicks([[(0, "0"), (0.5, "0.5"), (1, "1")]])
         for plot in (self._loss, self._dice):
             plot.setMouseEnabled(x=False, y=False)
             plot.hideButtons()

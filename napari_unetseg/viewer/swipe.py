@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from psygnal import Signal
+from psygnal import Signal, SignalInstance
 from qtpy.QtCore import QTimer
 
 from napari_unetseg.app.model_actions import state_of
@@ -78,9 +78,9 @@ class Swipe:
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MS)
         self._timer.timeout.connect(self._refresh)
-        for signal in (session.project_changed, session.model_changed,
-                       session.labels_changed, session.classes_changed):  # fmt: skip
+        for signal in self._what_ends():
             signal.connect(self.stop)
+        session.project_changed.connect(self._on_project)
         session.preview_changed.connect(self._on_preview)
         session.predictions_changed.connect(self._on_predictions)
         for emitter in self._what_moves():
@@ -152,9 +152,9 @@ class Swipe:
         """Let go of session and viewer."""
         self.stop()
         session = self._session
-        for signal in (session.project_changed, session.model_changed,
-                       session.labels_changed, session.classes_changed):  # fmt: skip
+        for signal in self._what_ends():
             signal.disconnect(self.stop)
+        session.project_changed.disconnect(self._on_project)
         session.preview_changed.disconnect(self._on_preview)
         session.predictions_changed.disconnect(self._on_predictions)
         for emitter in self._what_moves():
@@ -220,6 +220,14 @@ class Swipe:
     def _what_moves(self) -> list[Any]:
         camera, dims = self._viewer.scene.camera.events, self._viewer.dims.events
         return [camera.center, camera.zoom, dims.current_step, dims.ndisplay]
+
+    def _what_ends(self) -> list[SignalInstance]:
+        session = self._session
+        return [session.model_changed, session.labels_changed, session.classes_changed]
+
+    def _on_project(self, _project: object) -> None:
+        self._back.forget()  # the layers of another project are others
+        self.stop()
 
     def _say_soon(self, event: object = None) -> None:
         if self.divider is not None and not self._timer.isActive():

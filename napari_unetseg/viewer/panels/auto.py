@@ -13,6 +13,7 @@ _TIP = (
     "and nobody paints. The new version is used only if it is better. How many "
     "corrections is said in napari's preferences, under “U-Net segmentation”."
 )
+_INDENT = 23  # px: below the words of the box
 
 
 class AutoTraining(QWidget):
@@ -29,6 +30,7 @@ class AutoTraining(QWidget):
         layout.setSpacing(2)
         layout.addWidget(self.box)
         layout.addWidget(self.count)
+        self.count.setIndent(_INDENT)
 
     def refresh(self, has_model: bool) -> None:
         """Show what is wanted."""

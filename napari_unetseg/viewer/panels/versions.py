@@ -138,7 +138,7 @@ class VersionList(QWidget):
         self.back.setVisible(before is not None)
         self.back.setText(f"Go back to {before}")
         explain(self.back, _BACK_TIP, refused)
-        self.comparison.setVisible(self.tree.topLevelItemCount() > 0)
+        self.comparison.setVisible(len(project.models.versions()) > 1)
         self.comparison.show_version(version)
 
     def _show_belief(self) -> None:
