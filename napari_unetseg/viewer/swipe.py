@@ -26,7 +26,7 @@ from napari_unetseg.viewer.class_colormap import class_colors, colormap_of
 from napari_unetseg.viewer.contours import CONTOUR_LEVELS
 from napari_unetseg.viewer.divider import BOTH, LEFT, RIGHT, Divider
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
-from napari_unetseg.viewer.label_layers import PREDICTION
+from napari_unetseg.viewer.label_layers import BACKGROUND, OPACITY, OTHERS, PREDICTION
 from napari_unetseg.viewer.predicted_part import VEIL, PredictedPart, VeiledLevel
 from napari_unetseg.viewer.project_layers import (
     LEFT_SIDE,
@@ -51,8 +51,9 @@ _IN_THE_WAY = (
     *(name for name, _ in MAP_LAYERS.values()),
     *CONTOUR_LEVELS,
     ONE_RATER,
+    BACKGROUND,
+    OTHERS,
 )
-_OPACITY = 0.5  # more than usual: two of them are told apart
 _GREY = (0.5, 0.5, 0.5, 0.7)
 _REFRESH_MS, _CACHE_BYTES = 300, 100_000_000
 
@@ -123,14 +124,7 @@ class Swipe:
         """Show what is shown usually."""
         if self.divider is None:
             return
-        self.divider.remove()
-        self.divider = None
-        self._timer.stop()
-        for side in self._sides.values():
-            side.clip.close()
-            self._layers.take(side.layer.name)
-        self._sides.clear()
-        self._cache.clear()
+        self._take_away()
         self._layers.close_editing("")
         self._back.come_again()
         self.changed.emit()
@@ -149,8 +143,8 @@ class Swipe:
         return True
 
     def close(self) -> None:
-        """Let go of session and viewer."""
-        self.stop()
+        """Let go of session and viewer, which may be empty already."""
+        self._take_away()
         session = self._session
         for signal in self._what_ends():
             signal.disconnect(self.stop)
@@ -161,6 +155,17 @@ class Swipe:
             emitter.disconnect(self._say_soon)
 
     # --- what is shown --------------------------------------------------------------
+
+    def _take_away(self) -> None:
+        self._timer.stop()
+        if self.divider is not None:
+            self.divider.remove()
+            self.divider = None
+        for side in self._sides.values():
+            side.clip.close()
+            self._layers.take(side.layer.name)
+        self._sides.clear()
+        self._cache.clear()
 
     def _new_side(self, name: str, version: str, store: PredictionStore) -> _Side:
         project = self._session.project
@@ -186,12 +191,15 @@ class Swipe:
             ),
             name=name,
             colormap=colormap_of(colors),
-            opacity=_OPACITY,
+            opacity=OPACITY,
             multiscale=True,
             cache=False,
             **self._layers.place(Box.whole(project.volume.shape)),
         )
         side.layer.editable = False
+        usual = self._layers.layer(PREDICTION)
+        if usual is not None:  # outlines stay outlines
+            side.layer.contour, side.layer.opacity = usual.contour, usual.opacity
         self._layers.put(side.layer)
         side.clip = SideClip(self._viewer, side.layer)
         return side

@@ -192,9 +192,11 @@ def test_only_what_is_seen_is_read(
             depths.append(key[0].stop - key[0].start)
             return self._array[key]
 
-    monkeypatch.setattr(
-        PredictionStore, "levels", lambda *at: [Watched(a) for a in plain(*at)]
-    )
+    def watched(store: PredictionStore, name: str) -> list:
+        levels = plain(store, name)
+        return [Watched(one) for one in levels] if name == "labels" else levels
+
+    monkeypatch.setattr(PredictionStore, "levels", watched)
     comparison.button.click()
     hand.rest()
     assert set(depths) == {4}
@@ -241,6 +243,28 @@ def test_using_a_version_ends_the_comparison(
     dock.session.use_version("v2")
     assert not dock.swipe.shown
     assert dock.layers.editable.visible
+
+
+def test_a_window_that_closes_takes_the_line_with_it(
+    viewer: Viewer, dock: MainWidget, comparison: Comparison, hand: Hand
+) -> None:
+    hand.push(comparison.button)
+    line = dock.swipe.divider.line
+    viewer.layers.clear()  # as napari does before the dock hears of it
+    dock.close_parts()
+    assert dock.swipe.shown == ""
+    assert not line.isVisible()
+
+
+def test_outlines_stay_outlines(
+    viewer: Viewer, dock: MainWidget, comparison: Comparison, hand: Hand
+) -> None:
+    hand.press(Qt.Key.Key_O)
+    hand.push(comparison.button)
+    sides = [dock.layers.layer(f"compared, {side}") for side in ("left", "right")]
+    assert [side.contour for side in sides] == [1, 1]
+    hand.press(Qt.Key.Key_O)
+    assert [side.contour for side in sides] == [0, 0]
 
 
 def test_a_part_says_how_much_of_it_was_predicted() -> None:

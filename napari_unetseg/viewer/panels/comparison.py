@@ -36,7 +36,9 @@ class Comparison(QWidget):
         self._swipe.changed.connect(self._refresh)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(row(self.button, self.predict, self.sides, None))
+        layout.setSpacing(4)
+        layout.addLayout(row(self.button, self.predict, None))
+        layout.addWidget(self.sides)
 
     def show_version(self, version: str) -> None:
         """Offer to compare a version with the one in use; "" if none is selected."""
@@ -75,6 +77,4 @@ class Comparison(QWidget):
         is_other = bool(self._version) and self._version != active
         self.predict.setVisible(is_other)
         self.predict.setText(f"Predict view with {self._version}")
-        if is_other and shown:
-            self.predict.setText("Predict view")
         explain(self.predict, _PREDICT_TIP, self._session.why_not("predict"))
