@@ -1,4 +1,4 @@
-"""Where a version has predicted, and a veil over the rest: there it says nothing."""
+"""Where a version has predicted, and hatching over the rest: it says nothing there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from napari_unetseg.events import BlocksPlanned, BlockState
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.viewer.pyramids import LazyArray
 
-VEIL = 255
-"""Value of voxels that nobody predicted; no class has it."""
+DARK, LIGHT = 254, 255
+"""Values of voxels that nobody predicted: stripes that are seen on any image."""
+HATCHED, IN_PART, NOT_HERE = (
+    "hatched is not predicted",
+    "predicted in part",
+    "not predicted here",
+)
+_STRIPE = 4  # voxels
 
 
 class PredictedPart:
@@ -65,18 +71,18 @@ class PredictedPart:
         done = self._done[touched]
         if done.all():
             return ""
-        return "grey is not predicted" if done.any() else "not predicted here"
+        return HATCHED if done.any() else NOT_HERE
 
 
-class VeiledLevel:
-    """One level of predicted labels, and a veil where none are; uint8, zyx.
+class HatchedLevel:
+    """One level of predicted labels, and hatching where none are; uint8, zyx.
 
     Parameters
     ----------
     part
         Where there are some.
-    is_veiled
-        Whether the veil is drawn now: in 3D nobody would look through it.
+    is_hatched
+        Whether hatching is drawn now: in 3D nobody would look through it.
     """
 
     def __init__(
@@ -85,16 +91,24 @@ class VeiledLevel:
         factor: Zyx,
         *,
         part: Callable[[], PredictedPart],
-        is_veiled: Callable[[], bool],
+        is_hatched: Callable[[], bool],
     ) -> None:
         self.shape, self.dtype = labels.shape, np.dtype(np.uint8)
         self._labels, self._factor = labels, factor
-        self._part, self._is_veiled = part, is_veiled
+        self._part, self._is_hatched = part, is_hatched
 
     def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
         labels = np.asarray(self._labels[key])
-        if not self._is_veiled():
+        if not self._is_hatched():
             return labels
         bounds = [k.indices(n)[:2] for k, n in zip(key, self.shape, strict=True)]
         box = Box(zyx(a for a, _ in bounds), zyx(b for _, b in bounds))
-        return np.where(self._part().mask(box, self._factor), labels, VEIL)
+        known = self._part().mask(box, self._factor)
+        return labels if known.all() else np.where(known, labels, _stripes(box))
+
+
+def _stripes(box: Box) -> np.ndarray:
+    """Return stripes that run slanted through any slice, uint8 zyx."""
+    z, y, x = (np.arange(a, b) for a, b in zip(box.start, box.stop, strict=True))
+    place = np.add.outer(np.add.outer(z, y), x)
+    return np.where(place // _STRIPE % 2, DARK, LIGHT).astype(np.uint8)

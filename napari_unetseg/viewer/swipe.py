@@ -27,7 +27,14 @@ from napari_unetseg.viewer.contours import CONTOUR_LEVELS
 from napari_unetseg.viewer.divider import BOTH, LEFT, RIGHT, Divider
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.label_layers import BACKGROUND, OPACITY, OTHERS, PREDICTION
-from napari_unetseg.viewer.predicted_part import VEIL, PredictedPart, VeiledLevel
+from napari_unetseg.viewer.predicted_part import (
+    DARK,
+    HATCHED,
+    IN_PART,
+    LIGHT,
+    HatchedLevel,
+    PredictedPart,
+)
 from napari_unetseg.viewer.project_layers import (
     LEFT_SIDE,
     MAP_LAYERS,
@@ -54,7 +61,6 @@ _IN_THE_WAY = (
     BACKGROUND,
     OTHERS,
 )
-_GREY = (0.5, 0.5, 0.5, 0.7)
 _REFRESH_MS, _CACHE_BYTES = 300, 100_000_000
 
 
@@ -173,18 +179,18 @@ class Swipe:
         side = _Side(version, PredictedPart(self._session.blocks_of(version)))
         factors = store.factors("labels")
         side.levels = cached_levels(store.levels("labels"), factors, self._cache)
-        colors = np.zeros((VEIL + 1, 4), np.float32)
+        colors = np.zeros((LIGHT + 1, 4), np.float32)
         known = class_colors(project.classes)
         colors[: len(known)] = known
-        colors[VEIL] = _GREY
+        colors[DARK, 3], colors[LIGHT] = 1, 1
         side.layer = FlatOutlines(
             lazy_views(
                 [
-                    VeiledLevel(
+                    HatchedLevel(
                         level,
                         factor,
                         part=lambda: side.part,
-                        is_veiled=lambda: self._viewer.dims.ndisplay == 2,
+                        is_hatched=lambda: self._viewer.dims.ndisplay == 2,
                     )
                     for level, factor in zip(side.levels, factors, strict=True)
                 ]
@@ -220,6 +226,8 @@ class Swipe:
         for side in self._sides.values():
             state = state_of(project, project.models.card(side.version)).value
             missing = side.part.said(seen)
+            if missing == HATCHED and self._viewer.dims.ndisplay == 3:
+                missing = IN_PART
             texts.append(f"{side.version} · {missing or state}")
         self.divider.set_names(*texts)
 

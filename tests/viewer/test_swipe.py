@@ -16,7 +16,7 @@ from napari_unetseg.data.predictions import BlockPrediction, PredictionStore
 from napari_unetseg.events import BlocksPlanned, BlockState
 from napari_unetseg.geometry import Block, Box
 from napari_unetseg.viewer.hand import Hand
-from napari_unetseg.viewer.predicted_part import VEIL, PredictedPart
+from napari_unetseg.viewer.predicted_part import DARK, LIGHT, PredictedPart
 from napari_unetseg.viewer.swipe import COMPARING
 from tests.viewer.test_versions import KEPT, add_version
 
@@ -202,7 +202,7 @@ def test_only_what_is_seen_is_read(
     assert set(depths) == {4}
 
 
-def test_what_a_version_did_not_predict_is_grey_and_said(
+def test_what_a_version_did_not_predict_is_hatched_and_said(
     viewer: Viewer, dock: MainWidget, comparison: Comparison, hand: Hand
 ) -> None:
     project = dock.session.project
@@ -210,11 +210,11 @@ def test_what_a_version_did_not_predict_is_grey_and_said(
         log.record(0, BlockState.DONE)
     hand.push(comparison.button)
     name = dock.swipe.divider.names["right"]
-    assert name.text() == "v2 · grey is not predicted"
+    assert name.text() == "v2 · hatched is not predicted"
     assert class_at(viewer, 0.55) == 0
     shown = np.asarray(viewer.layers["compared, right"].data[0][3])
     assert (shown[:16, :16] == 2).all()
-    assert (shown[16:] == VEIL).all()
+    assert set(np.unique(shown[16:])) == {DARK, LIGHT}
     with DoneLog.open(project.run_log_path("v2"), {"block": [16, 16, 16]}) as log:
         for index in range(9):
             log.record(index, BlockState.DONE)
@@ -271,7 +271,7 @@ def test_a_part_says_how_much_of_it_was_predicted() -> None:
     states = {0: BlockState.DONE, 1: BlockState.EMPTY, 2: BlockState.FAILED}
     part = PredictedPart(BlocksPlanned((1, 2, 2), (4, 4, 4), (), states))
     assert part.said(Box((0, 0, 0), (1, 4, 8))) == ""
-    assert part.said(Box((0, 0, 0), (1, 5, 8))) == "grey is not predicted"
+    assert part.said(Box((0, 0, 0), (1, 5, 8))) == "hatched is not predicted"
     assert part.said(Box((0, 4, 0), (1, 8, 8))) == "not predicted here"
     mask = part.mask(Box((0, 0, 0), (1, 3, 3)), (1, 2, 2))
     assert mask[0].tolist() == [[True, True, True], [True] * 3, [False] * 3]
