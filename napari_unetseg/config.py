@@ -417,6 +417,12 @@ class Preferences(Config):
     worklist: WorklistStrategy = Field(
         "uncertainty", description="Which regions come first in the worklist."
     )
+    auto_finetune: bool = Field(
+        False, description="Fine-tune by itself after every so many corrections."
+    )
+    auto_corrections: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        20, description="Corrections after which fine-tuning begins by itself."
+    )
     device: Device = Field("auto", description="Where the network runs and learns.")
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="Processor threads; 0 takes all cores but one, at least two."

@@ -96,6 +96,25 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnsFrom:
+    """What a training learns from: what is labelled from here on has to wait.
+
+    Attributes
+    ----------
+    said
+        In words, e.g. ``"1,204 voxels in 7 regions by Ana and Bo"``.
+    strokes
+        Ids of the edits among it.
+    annotators
+        Whose corrections count; everybody's if empty.
+    """
+
+    said: str
+    strokes: tuple[str, ...] = ()
+    annotators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StepDone:
     """One training step.
 
@@ -148,6 +167,7 @@ Event: TypeAlias = (
     | BlockStarted
     | BlockDone
     | Progress
+    | LearnsFrom
     | StepDone
     | Message
     | RunFinished

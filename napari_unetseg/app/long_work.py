@@ -7,7 +7,7 @@ from typing import Protocol
 
 from napari_unetseg.app.jobs import JobRunner
 from napari_unetseg.app.status import JobStatus, Notice, ProgressMeter
-from napari_unetseg.config import Config
+from napari_unetseg.config import Config, TrainConfig
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.events import (
     BlockDone,
@@ -15,6 +15,7 @@ from napari_unetseg.events import (
     BlockStarted,
     BlockState,
     Event,
+    LearnsFrom,
     Message,
     RunFinished,
     StepDone,
@@ -33,6 +34,9 @@ class Listener(Protocol):
 
     def on_block(self, index: int, state: BlockState, event: BlockDone | None) -> None:
         """Take the new state of a block; ``event`` once it has ended."""
+
+    def on_learns(self, learns: LearnsFrom) -> None:
+        """Take what a training learns from."""
 
     def on_step(self, step: StepDone) -> None:
         """Take a training step."""
@@ -76,7 +80,12 @@ class LongWork:
         if verb == "train":
             self.steps = []
         self._runner.start(verb, config, **paths)
-        self._listener.on_status(self._meter.start(verb))
+        limit_s = config.budget_s if isinstance(config, TrainConfig) else None
+        self._listener.on_status(self._meter.start(verb, limit_s))
+
+    def note_by_itself(self) -> None:
+        """Say that nobody asked for the job that has just been started."""
+        self._listener.on_status(self._meter.by_itself())
 
     def cancel(self) -> None:
         """Ask the running job to stop."""
@@ -122,6 +131,8 @@ class LongWork:
                 self._set_block(event.index, BlockState.RUNNING, None)
             case BlockDone():
                 self._set_block(event.index, event.state, event)
+            case LearnsFrom():
+                self._listener.on_learns(event)
             case StepDone():
                 self.steps.append(event)
                 self._listener.on_step(event)

@@ -11,6 +11,12 @@ from napari_unetseg.app.model_actions import version_before
 from napari_unetseg.app.session_base import SessionBase
 from napari_unetseg.app.status import Notice
 from napari_unetseg.config import AdaptConfig, PredictConfig
+from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.events import BlocksPlanned
+from napari_unetseg.geometry import Box
+from napari_unetseg.inference.run import known_blocks
+
+_USUAL = ("flips", "device", "threads")
 
 
 class ModelVerbs(SessionBase):
@@ -19,6 +25,8 @@ class ModelVerbs(SessionBase):
     def __init__(self) -> None:
         super().__init__()
         self._last_predict: PredictConfig | None = None
+        self._trained: Mapping[str, Any] | None = None
+        self._predicting = ""  # a version that is not in use
 
     @property
     def has_last_prediction(self) -> bool:
@@ -58,6 +66,41 @@ class ModelVerbs(SessionBase):
         config = AdaptConfig(device=usual.device, threads=usual.threads)
         self._start_if_possible("adapt", config)
 
+    def why_not_compare(self, version: str) -> str:
+        """Say why a version cannot be shown beside the one in use; "" if it can."""
+        project = self.project
+        if project is None:
+            return "Open a volume or a project first."
+        if not version:
+            return "Select a version first."
+        if version == project.active_model:
+            return "This is the version in use: select another one."
+        for name in (project.active_model, version):
+            if name is None:
+                return "No version is in use."
+            if not PredictionStore.exists(project.prediction_path(name)):
+                return f"There is no prediction of {name}: let it predict first."
+        return ""
+
+    def predict_with(self, version: str, box: Box | None) -> None:
+        """Let a version predict a box that is not in use, to compare it."""
+        usual = {name: getattr(self.preferences, name) for name in _USUAL}
+        config = PredictConfig.model_validate({**usual, "box": box, "model": version})
+        if self._start_if_possible("predict", config):
+            self._predicting = version
+
+    def predictions_of(self, version: str) -> PredictionStore | None:
+        """Open the predictions of a version; None if there are none to be read."""
+        store = None
+        with self._noticed():
+            store = self._open.predictions(version)
+        return store
+
+    def blocks_of(self, version: str) -> BlocksPlanned | None:
+        """Return what is known of the blocks that a version predicted."""
+        project = self._open
+        return known_blocks(project.run_log_path(version), project.volume.shape)
+
     def import_model(self, folder: str | Path) -> None:
         """Copy a model's folder into the project and make it the active one."""
         if self.project is None:
@@ -71,12 +114,20 @@ class ModelVerbs(SessionBase):
         """Use a model just trained if it proved better; else say why not."""
         version, champion = result["version"], result["champion"]
         if not result["promoted"]:
-            self.notice.emit(Notice("warning", f"{version}: {result['verdict']}"))
+            self.notice.emit(Notice("info", f"{version}: {result['verdict']}"))
         elif champion != self._open.active_model:
             why = f"{version} was compared with {champion}, which is not in use now."
-            self.notice.emit(Notice("warning", f"{why} It is kept as a candidate."))
+            self.notice.emit(Notice("info", f"{why} It is kept as a candidate."))
+        elif self.is_painting():  # not under the hand
+            self._trained = result
         else:
             self.use_version(version)
+
+    def _take_waiting_model(self) -> None:
+        """Take the new model in that came while somebody painted."""
+        if self._trained is not None and not self.is_painting():
+            result, self._trained = self._trained, None
+            self._take_new_model(result)
 
     @abstractmethod
     def _model_is_active(self) -> None:

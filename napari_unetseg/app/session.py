@@ -19,6 +19,7 @@ from napari_unetseg.app import opening
 from napari_unetseg.app.class_verbs import ClassVerbs
 from napari_unetseg.app.effort_verbs import EffortVerbs
 from napari_unetseg.app.history_verbs import HistoryVerbs
+from napari_unetseg.app.learning_verbs import LearningVerbs
 from napari_unetseg.app.long_work import LongWork
 from napari_unetseg.app.model_verbs import ModelVerbs
 from napari_unetseg.app.object_editing import ObjectVerbs
@@ -44,12 +45,12 @@ from napari_unetseg.events import (
     BlockDone,
     BlocksPlanned,
     BlockState,
+    LearnsFrom,
     Outcome,
     RunFinished,
     StepDone,
 )
 from napari_unetseg.geometry import Box, Zyx
-from napari_unetseg.inference.run import known_blocks
 
 
 class Session(
@@ -60,6 +61,7 @@ class Session(
     ClassVerbs,
     EffortVerbs,
     ModelVerbs,
+    LearningVerbs,
 ):
     """The open project and everything a person can do with it."""
 
@@ -196,6 +198,8 @@ class Session(
         self._collect_import()
         if self._review is not None and self._review.collect():
             self.worklist_changed.emit()
+        self._take_waiting_model()
+        self._finetune_if_due()
 
     @property
     def block_states(self) -> dict[int, BlockState]:
@@ -240,22 +244,6 @@ class Session(
             self._drop_edit()
             self.annotator_changed.emit(name)
 
-    def training_summary(self) -> str:
-        """Say what there is to learn from, as one line."""
-        if self.project is None:
-            return ""
-        store = self.project.corrections
-        counts = store.counts()
-        people = " and ".join(name for name, n in counts.items() if n)
-        if not people:
-            return "Nothing labelled yet."
-        strokes = counted(store.n_strokes, "stroke")
-        text = f"{sum(counts.values()):,} voxels in {strokes} by {people}"
-        n_confirmed = sum(region.is_confirmed for region in store.reviewed())
-        if n_confirmed:
-            text += f", and {counted(n_confirmed, 'reviewed region')}"
-        return text
-
     # --- inside ----------------------------------------------------------------
 
     def _take(self, project: Project) -> None:
@@ -263,7 +251,8 @@ class Session(
         self.close()
         self.project = project
         self._review = Review(project, self.preferences.worklist)
-        self._last_predict = None
+        self._last_predict = self._trained = None
+        self._predicting = ""
         if not self.preferences.annotator:
             known = project.corrections.annotators()
             self.annotator = next(iter(known), self.annotator)
@@ -289,8 +278,7 @@ class Session(
     def _show_known_blocks(self) -> None:
         project = self._open
         if project.active_model is not None:
-            log = project.run_log_path(project.active_model)
-            plan = known_blocks(log, project.volume.shape)
+            plan = self.blocks_of(project.active_model)
             if plan is not None:
                 self._work.show_blocks(plan)
 
@@ -302,6 +290,13 @@ class Session(
         """Return preferences as options of a verb; option=preference renames one."""
         fields = {**dict(zip(names, names, strict=True)), **renamed}
         return {to: getattr(self.preferences, name) for to, name in fields.items()}
+
+    def _start_finetuning(self) -> bool:
+        self.finetune()
+        has_begun = not self.job.is_idle
+        if has_begun:
+            self._work.note_by_itself()
+        return has_begun
 
     def _start_if_possible(
         self, verb: str, config: Config, *, reason: str | None = None
@@ -357,6 +352,11 @@ class Session(
         if event is not None and event.state is not BlockState.FAILED:
             self.predictions_changed.emit(event.write_box)
 
+    def on_learns(self, learns: LearnsFrom) -> None:
+        """Keep what the running training learns from."""
+        self.learns_from = learns
+        self.auto.tried(learns.strokes)
+
     def on_step(self, step: StepDone) -> None:
         """Pass on a training step."""
         self.step_done.emit(step)
@@ -373,7 +373,12 @@ class Session(
             self.notice.emit(Notice("error", finished.error, finished.details))
         else:
             self.notice.emit(Notice("info", finished.error or f"Stopped: {verb}."))
+        if self._predicting:  # its blocks are not those of the version in use
+            self._predicting = ""
+            self._work.forget_blocks()
+            self._show_known_blocks()
         if verb in ("train", "adapt"):  # also when stopped while it was compared
+            self.learns_from = None
             self.models_changed.emit()
         self.job_finished.emit(verb, finished)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from psygnal import Signal
@@ -62,6 +62,7 @@ class SessionBase(ABC):
         self.current_class = 1
         self.save_state = SaveState()
         self.job = JobStatus()
+        self.is_painting: Callable[[], bool] = nobody_paints  # the window knows better
         self.nothing_here = ""  # why the last click found nothing
         self._predictions: PredictionStore | None = None
 
@@ -151,3 +152,8 @@ class SessionBase(ABC):
             self.notice.emit(Notice("warning", str(error)))
         except UnetsegError as error:
             self.notice.emit(Notice("error", str(error), traceback.format_exc()))
+
+
+def nobody_paints() -> bool:
+    """Say that nobody paints: the default."""
+    return False

@@ -36,6 +36,8 @@ class JobStatus:
         Million voxels per second of a prediction, None for other work.
     seconds_left
         Estimate, None while there is none.
+    by_itself
+        Whether nobody asked for it: it was due.
     """
 
     verb: str = ""
@@ -45,6 +47,7 @@ class JobStatus:
     speed_mvox_s: float | None = None
     seconds_left: float | None = None
     text: str = ""
+    by_itself: bool = False
 
     @property
     def is_idle(self) -> bool:
@@ -89,12 +92,25 @@ class ProgressMeter:
         self._started = 0.0
         self._voxels = 0
         self._first = 0
+        self._limit_s: float | None = None
         self.status = JobStatus()
 
-    def start(self, verb: str) -> JobStatus:
-        """Forget the last run and begin one."""
+    def start(self, verb: str, limit_s: float | None = None) -> JobStatus:
+        """Forget the last run and begin one.
+
+        Parameters
+        ----------
+        limit_s
+            Seconds of training at most, None for any.
+        """
         self._started, self._voxels, self._first = self._clock(), 0, 0
+        self._limit_s = limit_s
         self.status = JobStatus(verb=verb, state=JobState.RUNNING, text="starting")
+        return self.status
+
+    def by_itself(self) -> JobStatus:
+        """Note that nobody asked for this run."""
+        self.status = replace(self.status, by_itself=True)
         return self.status
 
     def cancelling(self) -> JobStatus:
@@ -113,9 +129,12 @@ class ProgressMeter:
                     self._voxels += event.write_box.n_voxels
                 self._set(self.status.done + 1, self.status.total, self.status.text)
             case Progress():
+                if event.done < self.status.done:  # another kind of work begins
+                    self._started, self._first = self._clock(), event.done
                 self._set(event.done, event.total, event.text)
             case StepDone():
                 self._set(event.step, event.total, f"loss {event.loss:.3f}")
+                self._heed_limit(event.seconds)
             case RunFinished():
                 self.status = JobStatus()
         return self.status
@@ -131,6 +150,13 @@ class ProgressMeter:
             speed_mvox_s=self._voxels / seconds / 1e6 if self._voxels else None,
             seconds_left=(total - done) * seconds / worked if worked > 0 else None,
         )
+
+    def _heed_limit(self, seconds: float) -> None:
+        """Promise no more time than a training with a limit has left."""
+        left = self.status.seconds_left
+        if left is not None and self._limit_s is not None:
+            left = min(left, max(self._limit_s - seconds, 0.0))
+            self.status = replace(self.status, seconds_left=left)
 
 
 def counted(n: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from napari_unetseg.app.project import Project
 from napari_unetseg.config import TrainConfig
 from napari_unetseg.events import (
     IsCancelled,
+    LearnsFrom,
     Message,
     OnEvent,
     ignore_event,
@@ -47,6 +48,7 @@ def train(
             versions=stored_versions(project),
             implied=config.implied,
         )
+        on_event(LearnsFrom(labels.describe(), labels.stroke_ids, config.annotators))
         start = config.parent
         if start is not None and config.start == "origin":
             start = origin_of(project.models, start)

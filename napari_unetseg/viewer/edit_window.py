@@ -66,6 +66,7 @@ class EditWindow:
         self._origin = np.asarray(options["translate"])
         self._hidden_here = False
         self._committing = False
+        self._closed_for = ""
         self.reason = NOT_IN_VIEW
         self.window = _window_around(Box((0, 0, 0), (1, 1, 1)), (), shape)
         self.data: CompositeLabels = session.composite(self.window)
@@ -109,6 +110,11 @@ class EditWindow:
         if box is None or box.overlaps(self._drawn):
             self.layer.refresh(extent=False)
 
+    def close_for(self, reason: str) -> None:
+        """Step back, as something else is looked at; "" brings it again."""
+        self._closed_for = reason
+        self.follow()
+
     def restart(self) -> None:
         """Show the labels of another annotator or model."""
         self._move(self.window)
@@ -144,6 +150,8 @@ class EditWindow:
         view = self._view
         if self._viewer.dims.ndisplay == 3:
             return view, NOT_IN_3D
+        if self._closed_for:
+            return view, self._closed_for
         if refused := self._session.why_not("edit"):
             return view, refused
         if view.is_empty:
@@ -163,7 +171,7 @@ class EditWindow:
         # Out of reach means not drawn: the pyramid below shows the same labels. While
         # the layer comes and goes napari changes its mode; a reason stands meanwhile.
         before, self.reason = self.reason, reason or self.reason
-        unreachable = reason in (NOT_IN_3D, ZOOM_IN)
+        unreachable = reason in (NOT_IN_3D, ZOOM_IN) or bool(self._closed_for)
         if unreachable and self.layer.visible:
             self._hidden_here = True
             self.layer.visible = False

@@ -77,7 +77,7 @@ KEYS = (
     ),
     KeyRow(
         "Escape",
-        "leave the object that the click found; forget the marks",
+        "leave the object that the click found; forget the marks; end comparing",
         "leave_preview",
     ),
     KeyRow("[", "smaller brush, or smaller object after a click", "smaller"),
@@ -85,6 +85,7 @@ KEYS = (
     KeyRow("1…9", "class to paint", "choose_class"),
     KeyRow("D", "disagreement map on or off", "toggle_map"),
     KeyRow("R", "next rater: the labels as this rater would draw them", "next_rater"),
+    KeyRow("W", "compared versions: both, the left one, the right one", "next_side"),
     KeyRow("O", "labels as outlines, or filled", "contours_only"),
     KeyRow("Ctrl+Z", "undo, whatever tool it was", "undo"),
     KeyRow("Ctrl+Shift+Z", "redo", "redo"),
@@ -99,7 +100,7 @@ class KeyActions:
         self._window = window
         self._session = window.session
         self._layers, self._edits = window.layers, window.edits
-        self._click_tool = window.edits.click_tool
+        self._click_tool, self._swipe = window.edits.click_tool, window.swipe
 
     def predict_view(self) -> None:
         """Predict what the canvas shows."""
@@ -163,13 +164,16 @@ class KeyActions:
         return True
 
     def leave_preview(self) -> bool:
-        """Leave the previewed object, or forget the marks."""
-        if not self._click_tool.has_preview:
-            was_waiting = self._edits.object_tool.is_waiting
+        """Leave the previewed object, forget the marks, or end comparing."""
+        if self._click_tool.has_preview:
+            self._click_tool.leave()
+            return True
+        if self._edits.object_tool.is_waiting:
             self._edits.object_tool.forget()
-            return was_waiting
-        self._click_tool.leave()
-        return True
+            return True
+        was_on = bool(self._swipe.shown)
+        self._swipe.stop()
+        return was_on
 
     def smaller(self) -> None:
         """Shrink the previewed object, else the brush."""
@@ -202,6 +206,10 @@ class KeyActions:
         review = self._window.panels["review"]
         assert isinstance(review, ReviewPanel)
         return review.raters.view.step()
+
+    def next_side(self) -> bool:
+        """Show the next of the versions that are compared."""
+        return self._swipe.step()
 
     def contours_only(self) -> None:
         """Show labels as outlines, or filled."""

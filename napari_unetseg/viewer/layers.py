@@ -29,7 +29,9 @@ from napari_unetseg.viewer.editable import EditableLabels
 from napari_unetseg.viewer.label_layers import OPACITY, PREDICTION
 from napari_unetseg.viewer.project_layers import (
     CORRECTIONS,
+    LEFT_SIDE,
     MAP_LAYERS,
+    RIGHT_SIDE,
     ProjectLayers,
     rank,
 )
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from napari_unetseg.data.predictions import PredictionStore
 
 LAST = object()
+_OUTLINED = (PREDICTION, CORRECTIONS, LEFT_SIDE, RIGHT_SIDE)
 FILLS_IN = (
     "The volume has no small levels to look at from afar: it fills in bit by bit."
 )
@@ -126,9 +129,14 @@ class SessionLayers(CanvasPlace):
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
+    def close_editing(self, reason: str) -> None:
+        """Let nobody paint, and draw what is painted on no more; "" allows it again."""
+        if self._opened is not None:
+            self._opened.window.close_for(reason)
+
     def toggle_contours_only(self) -> None:
         """Show labels as outlines, or filled again."""
-        layers = [self._layers.get(name) for name in (PREDICTION, CORRECTIONS)]
+        layers = [self._layers.get(name) for name in _OUTLINED]
         filled = any(layer is not None and layer.contour == 0 for layer in layers)
         for layer in layers:
             if layer is not None:

@@ -21,6 +21,7 @@ from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unetseg.app.session import Session
+from napari_unetseg.app.session_base import nobody_paints
 from napari_unetseg.app.status import Notice
 from napari_unetseg.viewer.edits import EditTools
 from napari_unetseg.viewer.header import Header
@@ -41,6 +42,7 @@ from napari_unetseg.viewer.preferences import PreferencesLink, read_preferences
 from napari_unetseg.viewer.reviewed_frames import ReviewedFrames
 from napari_unetseg.viewer.status_line import StatusLine
 from napari_unetseg.viewer.style import SPACE, palette_of, set_flag, style_sheet
+from napari_unetseg.viewer.swipe import Swipe
 from napari_unetseg.viewer.tour import Tour, TourStep
 
 if TYPE_CHECKING:
@@ -82,6 +84,8 @@ class MainWidget(QWidget):
         self.session.patience_s = PATIENCE_S
         self.layers = SessionLayers(napari_viewer, self.session)
         self.edits = EditTools(napari_viewer, self.session, self.layers)
+        self.swipe = Swipe(napari_viewer, self.session, self.layers)
+        self.session.is_painting = self._is_painting
         self._look_ahead = LookAhead(self.session, self.layers)
         self._reviewed = ReviewedFrames(napari_viewer, self.session, self.layers)
         self._keys = bind_keys(napari_viewer, self)
@@ -129,6 +133,7 @@ class MainWidget(QWidget):
             return
         self._is_closed = True
         self._timer.stop()
+        self.session.is_painting = nobody_paints
         if self._watched is not None:
             self._watched.removeEventFilter(self)
             self._watched = None
@@ -138,6 +143,7 @@ class MainWidget(QWidget):
         for panel in self.panels.values():
             panel.close_panel()
         self._keys.close()
+        self.swipe.close()
         self.edits.close()
         self._reviewed.close()
         self.layers.close()
@@ -202,7 +208,7 @@ class MainWidget(QWidget):
     # --- inside -------------------------------------------------------------------
 
     def _make_panels(self) -> dict[str, Panel]:
-        parts = Parts(self.viewer, self.session, self.layers, self.edits)
+        parts = Parts(self.viewer, self.session, self.layers, self.edits, self.swipe)
         kinds = (VolumePanel, PredictPanel, ReviewPanel, CorrectPanel, LearnPanel,
                  ExportPanel)  # fmt: skip
         return {kind.name.lower(): kind(parts) for kind in kinds}
@@ -261,6 +267,12 @@ class MainWidget(QWidget):
         self._look_ahead.tick()
         for panel in self.panels.values():
             panel.refresh_if_marked()
+
+    def _is_painting(self) -> bool:
+        """Whether somebody has a hand on the labels at this moment."""
+        layer = self.layers.editable
+        is_stroking = layer is not None and layer.is_stroking
+        return is_stroking or self.edits.click_tool.has_preview
 
     def _refresh_header(self, *_: object) -> None:
         self.header.refresh()

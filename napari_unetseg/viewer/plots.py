@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.data.classes import ClassInfo, class_color
@@ -13,6 +15,21 @@ from napari_unetseg.viewer.controls import label
 from napari_unetseg.viewer.style import Palette
 
 _HEIGHT = 190
+_TIP = (
+    "Loss: lower is better. Dice: overlap with labels that were held out, 1 is "
+    "perfect. The dashed line is the best so far."
+)
+
+
+def best_step(steps: Sequence[StepDone]) -> StepDone | None:
+    """Return the step with the best Dice, None before the first measurement."""
+    measured = [step for step in steps if step.dice]
+    return max(measured, key=mean_dice, default=None)
+
+
+def mean_dice(step: StepDone) -> float:
+    """Return the mean over the classes of a step that was measured."""
+    return sum(step.dice.values()) / len(step.dice)
 
 
 class TrainingPlot(QWidget):
@@ -27,11 +44,9 @@ class TrainingPlot(QWidget):
         self._loss: Any = None
         self._dice: Any = None
         self._is_drawn = True
-        self.setToolTip(
-            "Loss: lower is better. Dice: overlap with labels that were held out, "
-            "1 is perfect."
-        )
+        self.setToolTip(_TIP)
         self._key = label(role="hint", wraps=True)
+        self._key.setTextFormat(Qt.TextFormat.RichText)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)
@@ -84,6 +99,12 @@ class TrainingPlot(QWidget):
                 symbolBrush=color,
                 symbolPen=None,
             )
+        # The whole way from the beginning: the curves grow to the right, in place.
+        self._loss.setXRange(0, self._steps[-1].total, padding=0.02)
+        best = best_step(self._steps)
+        if best is not None:
+            dashes = pg.mkPen(self._palette.muted, style=Qt.PenStyle.DashLine)
+            self._dice.addItem(pg.InfiniteLine(best.step, pen=dashes))
 
     def _dice_curves(self) -> dict[str, list[tuple[int, float]]]:
         curves: dict[str, list[tuple[int, float]]] = {}
@@ -93,11 +114,17 @@ class TrainingPlot(QWidget):
         return curves
 
     def _summary(self) -> str:
-        last = self._steps[-1]
-        parts = [f"step {last.step}/{last.total}", f"loss {last.loss:.3f}"]
-        curves = self._dice_curves()
-        parts += [f"{name} Dice {points[-1][1]:.2f}" for name, points in curves.items()]
-        return " · ".join(parts)
+        """Return the last values beside the colours of their curves, as HTML."""
+        assert self._palette is not None
+        shown = [(self._palette.busy, f"loss {self._steps[-1].loss:.3f}")]
+        for name, points in self._dice_curves().items():
+            text = f"{name} Dice {points[-1][1]:.2f}"
+            shown.append((self._color(name), text))
+        parts = (
+            f'<span style="color:{color}">■</span>&nbsp;{escape(text)}'
+            for color, text in shown
+        )
+        return "&nbsp;&nbsp; ".join(parts)
 
     def _color(self, name: str) -> str:
         for info in self._classes:
@@ -116,6 +143,7 @@ class TrainingPlot(QWidget):
         self._dice = self._plots.addPlot(row=1, col=0)
         self._dice.setXLink(self._loss)
         self._dice.setYRange(0, 1)
+        self._dice.getAxis("left").setTicks([[(0, "0"), (0.5, "0.5"), (1, "1")]])
         for plot in (self._loss, self._dice):
             plot.setMouseEnabled(x=False, y=False)
             plot.hideButtons()

@@ -28,9 +28,10 @@ def read_preferences() -> Preferences:
         return Preferences()
 
 
-def remember(name: str, value: object) -> None:
-    """Write a preference onto the page, so that it holds in the next window too."""
-    for _, page in _settings() or ():
+def keep_preference(name: str, value: object) -> None:
+    """Change a preference for good; nothing happens where napari keeps none."""
+    settings = _settings()
+    for _, page in settings or ():
         if isinstance(page, BaseModel) and name in type(page).model_fields:
             setattr(page, name, value)
 

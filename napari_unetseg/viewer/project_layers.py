@@ -44,6 +44,7 @@ PAST = "labels as they were"
 CHOSEN, MARKS = "chosen object", "marks"
 REVIEWED, DRAWN = "reviewed", "being drawn"
 ONE_RATER = "one rater"
+LEFT_SIDE, RIGHT_SIDE = "compared, left", "compared, right"
 FAILED_BLOCKS = "failed blocks"
 MAP_LAYERS = {
     RATER_DISAGREEMENT: ("rater disagreement", "magma"),
@@ -54,6 +55,8 @@ _SOLID_FROM = 0.3
 ORDER = (
     IMAGE,
     PREDICTION,
+    LEFT_SIDE,
+    RIGHT_SIDE,
     *(name for name, _ in MAP_LAYERS.values()),
     *CONTOUR_LEVELS,
     ONE_RATER,

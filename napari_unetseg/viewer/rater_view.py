@@ -23,6 +23,7 @@ from napari_unetseg.viewer.contours import CONTOUR_LEVELS
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
 from napari_unetseg.viewer.project_layers import ONE_RATER
 from napari_unetseg.viewer.pyramids import LazyArray, cached_levels, lazy_views
+from napari_unetseg.viewer.stood_back import StoodBack
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -53,7 +54,7 @@ class RaterView:
         self._store: PredictionStore | None = None
         self._cache = ChunkCache(_CACHE_BYTES)
         self._levels: list[CachedArray] = []
-        self._stood_back: list[str] = []
+        self._contours = StoodBack(layers, tuple(CONTOUR_LEVELS))
         self.chosen, self.height = "", HALF
         self._timer = QTimer()
         self._timer.setSingleShot(True)
@@ -104,7 +105,10 @@ class RaterView:
     # --- what is shown --------------------------------------------------------------
 
     def _show(self) -> None:
-        self._let_stand_back(bool(self.chosen))
+        if self.chosen:  # the contours of all raters and one of them are a tangle
+            self._contours.step_back()
+        else:
+            self._contours.come_again()
         layer = self._layers.layer(ONE_RATER)
         if not self.chosen:
             if layer is not None:
@@ -150,21 +154,6 @@ class RaterView:
         layer.editable = False
         return layer
 
-    def _let_stand_back(self, away: bool) -> None:
-        """Hide the contours of all raters, or show those again that were shown."""
-        if away and not self._stood_back:
-            for name in CONTOUR_LEVELS:
-                layer = self._layers.layer(name)
-                if layer is not None and layer.visible:
-                    layer.visible = False
-                    self._stood_back.append(name)
-        elif not away:
-            for name in self._stood_back:
-                layer = self._layers.layer(name)
-                if layer is not None:
-                    layer.visible = True
-            self._stood_back = []
-
     def _fit_outline(self, event: object = None) -> None:
         layer = self._layers.layer(ONE_RATER)
         if layer is not None and layer.visible:
@@ -192,14 +181,14 @@ class RaterView:
         """Follow the predictions: another version may know other raters."""
         if self._session.project is None:
             self._layers.take(ONE_RATER)
-            self._stood_back = []
+            self._contours.forget()
         if self._session.predictions is not self._store:
             was, self.chosen = self.chosen, ""
             self._store, self._levels = None, []
             layer = self._layers.layer(ONE_RATER)
             if layer is not None:
                 layer.visible = False
-            self._let_stand_back(False)
+            self._contours.come_again()
             if was in self.names:
                 self.choose(was)
             self.changed.emit()

@@ -116,6 +116,8 @@ def job_text(job: JobStatus) -> str:
     if job.is_idle:
         return ""
     doing = DOING.get(job.verb, job.verb)
+    if job.by_itself:
+        doing = "fine-tuning by itself"
     parts = [f"{doing} {job.done}/{job.total}" if job.total > 1 else doing]
     if job.state is JobState.CANCELLING:
         return f"stopping: {parts[0]}"
@@ -129,14 +131,16 @@ def job_text(job: JobStatus) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return a duration as people read it: 0:07, 1:40, 2 h 05.
+    """Return a duration as people read it: 7 s, 1:40, 2 h 05.
 
     Examples
     --------
     >>> time_text(7), time_text(100), time_text(7500)
-    ('0:07', '1:40', '2 h 05')
+    ('7 s', '1:40', '2 h 05')
     """
     minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
     if minutes < 60:
         return f"{minutes}:{rest:02d}"
     return f"{minutes // 60} h {minutes % 60:02d}"

@@ -231,6 +231,7 @@ def test_the_whole_loop_without_a_window(
     finish(session)
     assert session.project.active_model == "v1"
     assert "v2: Kept as a candidate" in notices[-1].text
+    assert notices[-1].level == "info"
     assert "7 more reviewed regions would allow" in notices[-1].text
     assert versions == []
 

@@ -53,6 +53,27 @@ def test_steps_and_progress_set_the_count_and_the_text() -> None:
     assert meter.take(Progress(5, 10, "level 1")).done == 5
 
 
+def test_another_kind_of_work_begins_its_own_time() -> None:
+    clock = Clock()
+    meter = ProgressMeter(clock)
+    meter.start("train")
+    clock.now += 100.0
+    assert meter.take(StepDone(10, 10, loss=0.25)).seconds_left == 0.0
+    assert meter.take(Progress(0, 4, "comparing with v1")).seconds_left is None
+    clock.now += 2.0
+    assert meter.take(Progress(1, 4, "comparing with v1")).seconds_left == 6.0
+
+
+def test_a_training_with_a_time_limit_has_no_more_left_than_that() -> None:
+    clock = Clock()
+    meter = ProgressMeter(clock)
+    meter.start("train", limit_s=30.0)
+    meter.take(RunStarted("train", total=400))
+    clock.now += 10.0
+    assert meter.take(StepDone(10, 400, 0.5, seconds=10.0)).seconds_left == 20.0
+    assert meter.take(StepDone(10, 400, 0.5, seconds=31.0)).seconds_left == 0.0
+
+
 def test_the_end_and_a_cancel_change_the_state() -> None:
     meter = ProgressMeter(Clock())
     assert meter.start("export").state is JobState.RUNNING

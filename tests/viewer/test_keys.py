@@ -14,6 +14,7 @@ from napari_unetseg.viewer.edits import EditTools
 from napari_unetseg.viewer.hand import Hand
 from napari_unetseg.viewer.keys import KEYS, KeyActions, bind_keys
 from napari_unetseg.viewer.keys_dialog import KeysDialog
+from napari_unetseg.viewer.swipe import Swipe
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -29,21 +30,23 @@ class Window(QWidget):
     """What the keys need of the dock."""
 
     def __init__(
-        self, session: Session, layers: SessionLayers, edits: EditTools
+        self, viewer: Viewer, session: Session, layers: SessionLayers, edits: EditTools
     ) -> None:
         super().__init__()
         self.session, self.layers, self.edits = session, layers, edits
+        self.swipe = Swipe(viewer, session, layers)
 
 
 @pytest.fixture
 def window(
     viewer: Viewer, session: Session, layers: SessionLayers, qtbot: QtBot
 ) -> Iterator[Window]:
-    window = Window(session, layers, EditTools(viewer, session, layers))
+    window = Window(viewer, session, layers, EditTools(viewer, session, layers))
     qtbot.addWidget(window)
     keys = bind_keys(viewer, window)
     yield window
     keys.close()
+    window.swipe.close()
     window.edits.close()
 
 
@@ -159,8 +162,9 @@ def test_closing_gives_the_keys_back(
     viewer: Viewer, session: Session, layers: SessionLayers, qtbot: QtBot
 ) -> None:
     before = dict(viewer.keymap)
-    window = Window(session, layers, EditTools(viewer, session, layers))
+    window = Window(viewer, session, layers, EditTools(viewer, session, layers))
     qtbot.addWidget(window)
     bind_keys(viewer, window).close()
+    window.swipe.close()
     window.edits.close()
     assert viewer.keymap == before

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pyqtgraph as pg
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtGui import QTextDocument
 
 from napari_unetseg.data.classes import default_classes
 from napari_unetseg.events import StepDone
-from napari_unetseg.viewer.plots import TrainingPlot
+from napari_unetseg.viewer.plots import TrainingPlot, best_step
 from napari_unetseg.viewer.style import palette_of
 
 pytestmark = pytest.mark.gui
@@ -46,9 +48,20 @@ def test_loss_and_dice_are_drawn_in_the_colours_of_the_classes(
 
 def test_the_last_values_stand_in_words(plot: TrainingPlot) -> None:
     plot.show_steps(STEPS, CLASSES)
-    assert plot._key.text() == (
-        "step 3/20 · loss 0.750 · cell Dice 0.50 · fibre Dice 0.25"
+    said = QTextDocument()
+    said.setHtml(plot._key.text())
+    assert said.toPlainText().replace("\xa0", " ") == (
+        "■ loss 0.750   ■ cell Dice 0.50   ■ fibre Dice 0.25"
     )
+    assert all(info.color in plot._key.text() for info in CLASSES)
+
+
+def test_the_best_so_far_is_marked(plot: TrainingPlot) -> None:
+    steps = [*STEPS, StepDone(4, 20, 0.7, {"cell": 0.4, "fibre": 0.3})]
+    assert best_step(STEPS[:1]) is None
+    plot.show_steps(steps, CLASSES)
+    (line,) = [i for i in plot._dice.items if isinstance(i, pg.InfiniteLine)]
+    assert line.value() == 3
 
 
 def test_the_same_steps_are_drawn_once(

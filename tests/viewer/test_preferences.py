@@ -15,6 +15,7 @@ from napari_unetseg.viewer.main_widget import MainWidget
 from napari_unetseg.viewer.preferences import (
     PLUGIN,
     PreferencesLink,
+    keep_preference,
     read_preferences,
 )
 
@@ -99,6 +100,19 @@ def test_the_dock_starts_with_them_and_follows_them(page: Any, viewer: Viewer) -
         assert "Bo" in dock.header.annotator.text()
         assert dock.panels["predict"].form.values()["flips"] == 1
         assert dock.panels["learn"].form.values()["steps"] == 400
+    finally:
+        dock.close_parts()
+        dock.deleteLater()
+
+
+def test_what_is_ticked_in_the_window_is_kept(page: Any, viewer: Viewer) -> None:
+    dock = MainWidget(viewer)
+    try:
+        dock.panels["learn"].auto.box.click()
+        assert page.training.auto_finetune
+        assert dock.session.preferences == Preferences(auto_finetune=True)
+        keep_preference("auto_finetune", False)
+        assert not dock.session.preferences.auto_finetune
     finally:
         dock.close_parts()
         dock.deleteLater()

@@ -54,7 +54,7 @@ def test_a_job_is_one_line(job: JobStatus, text: str) -> None:
 
 def test_durations_read_like_a_clock() -> None:
     assert [time_text(s) for s in (0, 59.6, 3599, 3600)] == [
-        "0:00",
+        "0 s",
         "1:00",
         "59:59",
         "1 h 00",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_unetseg.app.session import Session
     from napari_unetseg.viewer.edits import EditTools
     from napari_unetseg.viewer.layers import SessionLayers
+    from napari_unetseg.viewer.swipe import Swipe
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Parts:
     session: Session
     layers: SessionLayers
     edits: EditTools
+    swipe: Swipe
 
 
 class Connections:

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QStyledItemDelegate, QWidget
 from napari_unetseg.app.session import Session
 from napari_unetseg.config import WorklistStrategy
 from napari_unetseg.viewer.controls import explain, label, quieten_wheel, row
-from napari_unetseg.viewer.preferences import remember
+from napari_unetseg.viewer.preferences import keep_preference
 
 STRATEGIES: dict[WorklistStrategy, tuple[str, str]] = {
     "uncertainty": (
@@ -73,4 +73,4 @@ class StrategyChoice(QWidget):
     def _on_activated(self, place: int) -> None:
         strategy = self.box.itemData(place)
         self._session.choose_strategy(strategy)
-        remember("worklist", self._session.preferences.worklist)
+        keep_preference("worklist", self._session.preferences.worklist)

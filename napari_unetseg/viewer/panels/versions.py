@@ -21,6 +21,7 @@ from napari_unetseg.models.store import CARD, ModelCard
 from napari_unetseg.viewer.calibration_plot import CalibrationPlot
 from napari_unetseg.viewer.card import Fold, section
 from napari_unetseg.viewer.controls import explain, label, push_button, row, set_hint
+from napari_unetseg.viewer.panels.comparison import Comparison
 from napari_unetseg.viewer.panels.panel import Parts
 
 _USE_TIP = "Show and correct the prediction of the selected version from now on."
@@ -56,6 +57,7 @@ class VersionList(QWidget):
         self.report = label(wraps=True)
         self.button = push_button("Use this version", _USE_TIP, self.use)
         self.back = push_button("Go back", _BACK_TIP, self._session.go_back)
+        self.comparison = Comparison(parts)
         self.belief = CalibrationPlot()
         self.belief_fold = Fold(
             self.belief, "How far this version can be believed.", "reliability"
@@ -68,6 +70,7 @@ class VersionList(QWidget):
         layout.addWidget(self.tree)
         layout.addWidget(self.report)
         layout.addLayout(row(self.button, self.back, None, self.belief_fold.button))
+        layout.addWidget(self.comparison)
         layout.addWidget(self.belief_fold)
 
     @property
@@ -135,6 +138,8 @@ class VersionList(QWidget):
         self.back.setVisible(before is not None)
         self.back.setText(f"Go back to {before}")
         explain(self.back, _BACK_TIP, refused)
+        self.comparison.setVisible(len(project.models.versions()) > 1)
+        self.comparison.show_version(version)
 
     def _show_belief(self) -> None:
         """Show the card of the selected version, else of the one in use."""
