@@ -38,6 +38,8 @@ def pick(
     predictions = project.predictions()
     if predictions is None:
         raise RuntimeError("There is no prediction to correct.")
+    if n == 0:
+        return []
     labelled = project.corrections.read_all(Box.whole(data.new.truth.shape)) != UNSET
     slices: list[Box] = []
     for centre in _centres(project, predictions, data, strategy, labelled, seed):

@@ -45,6 +45,7 @@ from napari_unetseg.data.normalisation import estimate_normalisation
 from napari_unetseg.geometry import Block, Box
 from napari_unetseg.models.backends.torch import use_threads
 from napari_unetseg.models.network_predictor import NetworkPredictor
+from napari_unetseg.models.store import read_card
 from napari_unetseg.training import losses
 from napari_unetseg.training.finetune import TrainJob, train
 from napari_unetseg.training.training_set import from_label_arrays
@@ -98,9 +99,16 @@ class Desk:
         return cls(read_set(name), project, seed, plan)
 
     def train(self, **choices: object) -> dict[str, Any]:
-        """Train a version from all labels so far."""
+        """Train a version from all labels so far.
+
+        It keeps the halo of the parent: measuring that takes as long as many steps.
+        """
         fixed = {"device": "cpu", "threads": 1, "preset": "S", "seed": self.seed}
-        return actions.train(self.project, TrainConfig(**(fixed | known(choices))))
+        config = TrainConfig(**(fixed | known(choices)))
+        halo = read_card(self.project / "models" / PARENT).halo
+        with patch("napari_unetseg.models.registration.measure_halo") as measured:
+            measured.return_value = halo
+            return actions.train(self.project, config)
 
     def dice(self, version: str) -> dict[str, float]:
         """Return Dice per class where nobody may label."""
@@ -174,9 +182,14 @@ def loop(
     for number, n_regions in enumerate(plan.up_to(desk.data.n_regions), start=1):
         with Project.open(desk.project) as project:
             round_seed = 100 * seed + number
-            wanted = n_regions - before
-            slices = pick(project, desk.data, strategy, wanted, round_seed)
-            minutes += paint(project, desk.data, slices)
+            slices: list[Box] = []
+            # What is named at once lies apart; with that labelled, more is named.
+            while found := pick(
+                project, desk.data, strategy, n_regions - before - len(slices),
+                round_seed,
+            ):  # fmt: skip
+                minutes += paint(project, desk.data, found)
+                slices += found
         painted.append(slices)
         before += len(slices)
         result = desk.train(parent=version, steps=plan.round_steps)
@@ -223,7 +236,7 @@ def naive(
         with forgetful():
             version = desk.train(
                 parent=version, steps=plan.round_steps, promote="always",
-                layers="all", start="last",
+                layers="all", start="last", implied=0.0, replay=False,
             )["version"]  # fmt: skip
         rows.append({"version": version, "dice": desk.dice(version)})
     return {

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.learning_annotator import paint, pick
-from benchmarks.learning_arms import PARENT, Desk, Plan
+from benchmarks.learning_arms import PARENT, Desk, Plan, known
 from benchmarks.training_memory import in_a_child, memory_of_a_step
+from napari_unetseg.app import actions
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import TrainConfig
 
@@ -25,9 +26,9 @@ def round_seconds(folder: Path, plan: Plan) -> dict[str, Any]:
     with Project.open(desk.project) as project:
         paint(project, desk.data, pick(project, desk.data, "uncertainty", REGIONS, 0))
     started = time.monotonic()
-    desk.train(
-        parent=PARENT, steps=STEPS, threads=THREADS, layers="decoder", promote="never"
-    )
+    choices = {"layers": "decoder", "promote": "never", "device": "cpu"}
+    config = TrainConfig(parent=PARENT, steps=STEPS, threads=THREADS, **known(choices))
+    actions.train(desk.project, config)  # all of it, the halo is measured too
     return {
         "seconds": time.monotonic() - started,
         "steps": STEPS,
