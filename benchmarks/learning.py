@@ -29,24 +29,40 @@ import numpy as np
 from benchmarks import learning_costs, learning_gate
 from benchmarks.common import Target, parse_args, read_report, write_report
 from benchmarks.learning_annotator import common_level, regions_needed
-from benchmarks.learning_arms import BASELINES, Plan, dense, loop, mean, prepare
+from benchmarks.learning_arms import (
+    BASELINES,
+    FIVE,
+    Plan,
+    dense,
+    loop,
+    mean,
+    prepare,
+)
 from benchmarks.learning_sets import SETS
 from napari_unetseg.config import Preferences
 
 PARTS = ("cost", "loop", "worklist", "null")
-FULL = Plan(3, 400, Preferences().finetune_steps, 450, (5, 10))
-QUICK = Plan(1, 60, 12, 30, (5,))
+FULL = Plan(
+    seeds=3,
+    rounds=3,
+    parent_steps=400,
+    round_steps=Preferences().finetune_steps,
+    long_steps=400,
+    null_steps=50,
+)
+QUICK = Plan(
+    seeds=1, rounds=2, parent_steps=60, round_steps=10, long_steps=20, null_steps=5
+)
 QUICK_SETS = ("phantom", "vnc")
 TRIALS, QUICK_TRIALS = 20, 5  # of the gate, for each kind of labels
 SIDE, QUICK_SIDE = 96, 64
-FIVE = 5
 
 
 def study(
     name: str, seed: int, folder: Path, plan: Plan, parts: Sequence[str]
 ) -> dict[str, Any]:
     """Return all arms of a set with one seed; runs in a process of its own."""
-    found: dict[str, Any] = {"set": name, "seed": seed, "plan": _as_read(plan)}
+    found: dict[str, Any] = {"set": name, "seed": seed, "plan": asdict(plan)}
     ours = loop(name, folder, seed, "uncertainty", plan)
     slices = ours.pop("slices")
     found["ours"] = ours
@@ -115,7 +131,7 @@ def studies(
     def is_there(name: str, seed: int) -> bool:
         return any(
             (row["set"], row["seed"]) == (name, seed)
-            and row["plan"] == _as_read(plan)
+            and row["plan"] == asdict(plan)
             and ("dense" in row or "loop" not in parts)
             and ("scan" in row or "worklist" not in parts)
             for row in rows
@@ -133,11 +149,6 @@ def studies(
         rows[:] = [row for row in rows if (row["set"], row["seed"]) != same]
         rows.append(done)
         write_report(args.json, figures, quiet=True)
-
-
-def _as_read(plan: Plan) -> dict[str, Any]:
-    """Return a plan as a report says it."""
-    return asdict(plan) | {"rounds": list(plan.rounds)}
 
 
 def summary(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,7 @@ from napari_unetseg.training.finetune import TrainJob, train
 from napari_unetseg.training.training_set import from_label_arrays
 
 PARENT = "v1"
+FIVE = 5
 # One engine for all, so that versions differ by what they learned alone.
 HOW = PredictConfig(flips=1, device="cpu", threads=1, backend="torch-fp32")
 
@@ -61,24 +62,24 @@ class Plan:
 
     Attributes
     ----------
-    parent_steps, round_steps, long_steps
-        For a parent, for a round of fine-tuning, and for a network from scratch or
-        from dense labels.
-    rounds
-        Regions after each round; the last one takes what is allowed.
+    seeds, rounds
+        Studies of each set, and rounds of fine-tuning in each.
+    parent_steps, round_steps, long_steps, null_steps
+        For a parent, for a round of fine-tuning, for a network from scratch or from
+        dense labels, and for a round that teaches nothing.
     """
 
     seeds: int
+    rounds: int
     parent_steps: int
     round_steps: int
     long_steps: int
-    rounds: tuple[int, ...]
+    null_steps: int
 
     def up_to(self, n_regions: int) -> list[int]:
-        """Return how many regions are put right after each round."""
-        middle = (self.rounds[-1] + n_regions) // 2
-        more = (middle, n_regions) if len(self.rounds) > 1 else (n_regions,)
-        return sorted({n for n in (*self.rounds, *more) if n <= n_regions})
+        """Return how many regions are put right after each round: five at first."""
+        steps = np.linspace(min(FIVE, n_regions), n_regions, self.rounds)
+        return sorted({round(n) for n in steps})
 
 
 @dataclass(frozen=True)

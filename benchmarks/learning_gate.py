@@ -38,7 +38,7 @@ def trial(kind: Kind, number: int, folder: Path, plan: Plan) -> dict[str, Any]:
             drawn = labels if kind == "right" else at_random(labels, rng)
             commit(project, box, drawn)
             confirm(project, box)  # all of them, so that the gate has enough
-    result = desk.train(parent=PARENT, steps=plan.round_steps)
+    result = desk.train(parent=PARENT, steps=plan.null_steps)
     row = {
         "kind": kind,
         "number": number,

@@ -92,12 +92,16 @@ def test_rounds_are_told_with_the_work_that_they_took(figures: dict[str, Any]) -
     }  # fmt: skip
 
 
-def test_rounds_go_up_to_what_is_allowed() -> None:
-    full, quick = Plan(3, 1, 1, 1, (3, 5)), Plan(1, 1, 1, 1, (5,))
+@pytest.mark.parametrize(
+    ("rounds", "n_regions", "expected"),
+    [(3, 21, [5, 13, 21]), (2, 12, [5, 12]), (3, 6, [5, 6]), (3, 4, [4])],
+)
+def test_rounds_begin_with_five_regions_and_end_with_all(
+    rounds: int, n_regions: int, expected: list[int]
+) -> None:
+    plan = Plan(1, rounds, 1, 1, 1, 1)
 
-    assert full.up_to(21) == [3, 5, 13, 21]
-    assert full.up_to(4) == [3, 4]
-    assert quick.up_to(12) == [5, 12]
+    assert plan.up_to(n_regions) == expected
 
 
 def test_a_version_is_used_unless_it_was_found_no_better() -> None:
