@@ -197,7 +197,7 @@ def hippocampus() -> LearningSet | None:
             break
     taught, rest = cases[:N_PARENT], cases[N_PARENT:]
     probe, new = _stack(rest[:N_TEST]), _stack(rest[N_TEST:])
-    look = another_look(new.image, gamma=2.5, blur=0.7, noise=0.05)
+    look = another_look(new.image, gamma=1.8, blur=0.7, noise=0.05)
     depth, height, width = CASE
     return LearningSet(
         "hippocampus",
