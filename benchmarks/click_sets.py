@@ -171,7 +171,7 @@ def phantom_scene(folder: Path, seed: int = 21) -> Scene:
     phantom = make_phantom((64, 128, 128), seed=seed, contrast="shifted")
     if phantom.cells is None:
         raise ValueError("The phantom does not tell its cells apart.")
-    volume = _on_disk(folder / "image.zarr", phantom.image, (1.0, 1.0, 1.0))
+    volume = on_disk(folder / "image.zarr", phantom.image, (1.0, 1.0, 1.0))
     card = read_card(DEFAULT_MODEL)
     network = UNet(card.spec)
     load_weights(network, weights_path(DEFAULT_MODEL, card))
@@ -206,7 +206,7 @@ def trained_scene(
     predictor = as_predictor(network, task, patch)
     block = zyx(max(s, 128 // s * s) for s in predictor.stride)
     labels, probability = tiled(predictor, cases[1].image, block)
-    volume = _on_disk(folder / "image.zarr", clicked.image, voxel_size)
+    volume = on_disk(folder / "image.zarr", clicked.image, voxel_size)
     return _scene(folder, volume, labels, probability, clicked.objects)
 
 
@@ -233,7 +233,8 @@ def _scene(
     return Scene(volume, store, objects, tuple(ids))
 
 
-def _on_disk(path: Path, image: np.ndarray, voxel_size: VoxelSize) -> Volume:
+def on_disk(path: Path, image: np.ndarray, voxel_size: VoxelSize) -> Volume:
+    """Write an image zyx as OME-Zarr and open it."""
     shape = zyx(image.shape)
     path.parent.mkdir(parents=True, exist_ok=True)
     group = create_image(

@@ -20,6 +20,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -81,6 +83,24 @@ def shared_data(name: str) -> Path | None:
     """Return a folder of the real data beside the repository, if it is there."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data" / name
     return folder if folder.exists() else None
+
+
+def class_dice(
+    found: np.ndarray, truth: np.ndarray, names: Sequence[str]
+) -> dict[str, float]:
+    """Return Dice per class over all voxels.
+
+    Parameters
+    ----------
+    names
+        Of the classes 1, 2, 3 and so on.
+    """
+    scores = {}
+    for number, name in enumerate(names, start=1):
+        mine, yours = found == number, truth == number
+        total = int(mine.sum()) + int(yours.sum())
+        scores[name] = 2 * int((mine & yours).sum()) / max(total, 1)
+    return scores
 
 
 def write_report(

@@ -19,10 +19,15 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from skimage.feature import multiscale_basic_features
-from sklearn.ensemble import RandomForestClassifier
 
-from benchmarks.common import Target, parse_args, shared_data, write_report
+from benchmarks.common import (
+    Target,
+    class_dice,
+    parse_args,
+    shared_data,
+    write_report,
+)
+from benchmarks.pixel_forest import Forest
 from napari_unetseg.app import actions
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import (
@@ -150,60 +155,9 @@ class Loop:
         )
 
 
-class Forest:
-    """The pixel classifier that people use today: filters and a random forest."""
-
-    def __init__(self, raw: np.ndarray, effort: Effort) -> None:
-        self._effort = effort
-        self._raw = raw
-        self._features: dict[int, np.ndarray] = {}
-
-    def dice(
-        self, labels: np.ndarray, truth: np.ndarray, seed: int
-    ) -> dict[str, float]:
-        """Learn from labelled voxels and measure where nobody labelled."""
-        rng = np.random.default_rng(seed)
-        where = np.argwhere(labels[:N_OPEN] != UNSET)
-        where = where[rng.permutation(len(where))[: self._effort.forest_voxels]]
-        where = where[np.argsort(where[:, 0], kind="stable")]
-        values = labels[tuple(where.T)]
-        rows = []
-        for z in np.unique(where[:, 0]):
-            at = where[where[:, 0] == z][:, 1:]
-            rows.append(self._section(int(z))[tuple(at.T)])
-        forest = RandomForestClassifier(
-            self._effort.forest_trees, n_jobs=-1, random_state=seed
-        )
-        forest.fit(np.concatenate(rows), values)
-        found = np.stack(
-            [self._predicted(forest, z) for z in range(N_OPEN, len(self._raw))]
-        )
-        return dice(found, truth[N_OPEN:])
-
-    def _predicted(self, forest: RandomForestClassifier, z: int) -> np.ndarray:
-        features = self._section(z)
-        answer = forest.predict(features.reshape(-1, features.shape[-1]))
-        found: np.ndarray = answer.reshape(features.shape[:2])
-        return found
-
-    def _section(self, z: int) -> np.ndarray:
-        """Return the features of a section (y, x, feature), computed once."""
-        if z not in self._features:
-            features = multiscale_basic_features(
-                self._raw[z], sigma_min=1, sigma_max=16
-            )
-            self._features[z] = features.astype(np.float16)
-        return self._features[z]
-
-
 def dice(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Return Dice per class over all voxels."""
-    scores = {}
-    for number, name in enumerate(CLASSES, start=1):
-        mine, yours = found == number, truth == number
-        total = int(mine.sum()) + int(yours.sum())
-        scores[name] = 2 * int((mine & yours).sum()) / max(total, 1)
-    return scores
+    return class_dice(found, truth, CLASSES)
 
 
 def report(event: Event) -> None:
@@ -217,6 +171,7 @@ def report(event: Event) -> None:
 def measure(loop: Loop, forest: Forest, seed: int) -> list[dict[str, Any]]:
     """Go through all rounds and return what was reached after each."""
     rounds = []
+    measured = Box((N_OPEN, 0, 0), loop.shape)
     for number in range(ROUNDS + 1):
         started = time.monotonic()
         if number == 0:
@@ -234,7 +189,9 @@ def measure(loop: Loop, forest: Forest, seed: int) -> list[dict[str, Any]]:
             **trained,
             "dice": loop.dice(),
             "seconds": time.monotonic() - started,
-            "forest_dice": forest.dice(labels, loop.truth, seed),
+            "forest_dice": dice(
+                forest.predict(labels, measured, seed), loop.truth[measured.slices]
+            ),
         }
         rounds.append(row)
         print(
@@ -284,7 +241,10 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory() as scratch:
         loop = Loop(source, Path(scratch), effort)
-        rounds = measure(loop, Forest(loop.raw, effort), args.seed)
+        forest = Forest(
+            loop.raw, trees=effort.forest_trees, voxels=effort.forest_voxels
+        )
+        rounds = measure(loop, forest, args.seed)
     figures = {"rounds": rounds, "quick": args.quick, "seed": args.seed}
     write_report(args.json, figures, targets(rounds))
     return 0
