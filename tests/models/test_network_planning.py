@@ -9,8 +9,10 @@ import torch
 from napari_unetseg.models.planning import (
     SIZES,
     activation_bytes,
+    kept_numbers,
     plan_network,
     plan_patch,
+    training_bytes,
 )
 from napari_unetseg.models.unet import UNet
 
@@ -115,3 +117,36 @@ def test_memory_grows_with_the_volume_and_the_raters() -> None:
     small, large = (activation_bytes(spec, (n, n, n)) for n in (64, 128))
     assert large == 8 * small
     assert activation_bytes(rated, (64, 64, 64)) > small
+
+
+# Preset M, patches of so many voxels on each side, as the benchmark found.
+@pytest.mark.parametrize(
+    ("block", "recompute", "measured"),
+    [
+        ("plain", False, {64: 0.21e9, 96: 0.60e9, 128: 1.18e9, 160: 2.43e9}),
+        ("plain", True, {64: 0.11e9, 96: 0.37e9, 128: 0.85e9, 160: 1.63e9}),
+        ("reversible", False, {64: 0.062e9, 96: 0.17e9, 128: 0.36e9, 160: 0.69e9}),
+    ],
+)
+def test_a_step_takes_no_more_than_was_estimated(
+    block: Any, recompute: bool, measured: dict[int, float]
+) -> None:
+    spec = plan_network(voxel_size=(1, 1, 1), shape=(512,) * 3, block=block)
+    for side, n_bytes in measured.items():
+        patch = (side, side, side)
+        estimate = training_bytes(spec, patch, 1, recompute=recompute)
+        assert n_bytes <= estimate <= 3 * n_bytes
+
+
+def test_a_step_of_preset_m_keeps_120_numbers_per_voxel() -> None:
+    spec = plan_network(voxel_size=(1, 1, 1), shape=(512,) * 3)
+    assert kept_numbers(spec) == pytest.approx(120, abs=1)
+
+
+def test_a_cell_of_the_coarsest_level_is_never_longer_than_32_voxels() -> None:
+    for preset in ("S", "M", "L"):
+        spec = plan_network(
+            voxel_size=(1, 1, 1), shape=(999,) * 3, object_size=5000,
+            preset=preset,  # type: ignore[arg-type]
+        )  # fmt: skip
+        assert spec.stride == (32, 32, 32)
