@@ -26,6 +26,16 @@ def batch_norms(network: nn.Module) -> list[nn.BatchNorm3d]:
     return [part for part in network.modules() if isinstance(part, nn.BatchNorm3d)]
 
 
+def keep_statistics(network: nn.Module) -> None:
+    """Let batch normalisations use what they remember, also while others learn.
+
+    A few patches around a few labels are no fair sample: a fine-tuning that normalises
+    by them learns what does not hold by the statistics that the network answers with.
+    """
+    for norm in batch_norms(network):
+        norm.eval()
+
+
 @torch.no_grad()
 def take_statistics(
     network: UNet, batches: Iterable[Tensor], *, kept: float = 0.0

@@ -18,6 +18,7 @@ from napari_unetseg.events import IsCancelled, OnEvent, StepDone
 from napari_unetseg.geometry import Zyx
 from napari_unetseg.models.backends.torch import choose_device, has_fast_bf16
 from napari_unetseg.models.spec import NetworkSpec
+from napari_unetseg.models.statistics import keep_statistics
 from napari_unetseg.models.unet import Output, UNet
 from napari_unetseg.training.calibration import Answers, collected
 from napari_unetseg.training.dataset import Batch, Patches
@@ -35,7 +36,7 @@ from napari_unetseg.training.rater_losses import rater_loss
 if TYPE_CHECKING:
     from napari_unetseg.training.finetune import TrainJob
 
-NEW_RATE, FINE_RATE = 2e-3, 5e-4
+NEW_RATE, FINE_RATE = 2e-3, 1e-4
 WARM_UP = 0.05
 MEASURED = 12  # times in a training: each costs as much as a few steps
 LEAST_MEASURED = 50  # held-out voxels of a class: with fewer its Dice says nothing
@@ -81,6 +82,8 @@ class Loop:
         self._network = network.to(self._device).train()
         self.mean = copy.deepcopy(network).eval()
         self._parent = None if job.parent_dir is None else Parent(network)
+        if self._parent is not None:
+            keep_statistics(network)
         self.learns_all = self._parent is None or learns_all(config, job.training_set)
         if not self.learns_all:
             freeze_encoder(network)

@@ -277,6 +277,19 @@ def test_a_fine_tuning_begins_with_the_weights_of_its_start(
     assert train(replace(third, version="v4")).weights_sha256 != card.weights_sha256
 
 
+def test_a_fine_tuning_keeps_the_statistics_of_its_parent(
+    make_job: MakeJob, labels: TrainingSet, parent: Path
+) -> None:
+    job = tuned(make_job, labels, parent)
+    train(job)
+    before = network_of(replace(job, version=parent.name)).state_dict()
+    after = network_of(job).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name for name in before if "running_" in name}
+    assert changed
+    assert not {name for name in changed if "running_" in name}
+
+
 def test_time_ends_a_fine_tuning_too(
     make_job: MakeJob, labels: TrainingSet, parent: Path
 ) -> None:
