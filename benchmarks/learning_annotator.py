@@ -7,23 +7,18 @@ as a whole besides: that is what the gate compares versions on.
 
 from __future__ import annotations
 
-import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from benchmarks.learning_sets import LearningSet
 from napari_unetseg.app.project import Project
+from napari_unetseg.config import WorklistStrategy
 from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.data.hce import human_effort
-from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.training.worklist import rank_regions
-
-Strategy = Literal["uncertainty", "random", "scan"]
 
 ANNOTATOR = "truth"
 LOOK_S, POINT_S = 10.0, 1.5  # to find and judge a region; for a corner or a click
@@ -32,7 +27,7 @@ _MANY = 1000  # regions asked of the worklist: those that must not be labelled g
 
 
 def pick(
-    project: Project, data: LearningSet, strategy: Strategy, n: int, seed: int
+    project: Project, data: LearningSet, strategy: WorklistStrategy, n: int, seed: int
 ) -> list[Box]:
     """Return slices to paint in ``n`` regions of the worklist, the best first."""
     predictions = project.predictions()
@@ -41,82 +36,25 @@ def pick(
     if n == 0:
         return []
     labelled = project.corrections.read_all(Box.whole(data.new.truth.shape)) != UNSET
-    slices: list[Box] = []
-    for centre in _centres(project, predictions, data, strategy, labelled, seed):
-        found = slice_of(centre, data, labelled)
-        if found is not None:
-            labelled[found.slices] = True
-            slices.append(found)
-        if len(slices) == n:
-            break
-    return slices
-
-
-def _centres(
-    project: Project,
-    predictions: PredictionStore,
-    data: LearningSet,
-    strategy: Strategy,
-    labelled: np.ndarray,
-    seed: int,
-) -> Iterator[Zyx]:
-    """Yield voxels of regions in the order in which somebody would look at them.
-
-    The one place that knows which strategies the worklist has.
-    """
-    known = "strategy" in inspect.signature(rank_regions).parameters
-    if not known and strategy != "uncertainty":
-        predicted = predictions.read_labels(Box.whole(labelled.shape))
-        yield from _ORDERS[strategy](predicted, data, labelled, seed)
-        return
-    options = {"strategy": strategy, "seed": seed} if known else {}
     items = rank_regions(
         predictions,
         project.corrections,
         volume_shape=zyx(data.new.truth.shape),
         n=_MANY,
         tile=data.tile,
-        **options,  # type: ignore[arg-type]
+        strategy=strategy,
+        seed=seed,
     )
-    yield from (item.centre for item in items if data.open.holds(item.centre))
-
-
-def in_order(
-    predicted: np.ndarray, data: LearningSet, labelled: np.ndarray, seed: int
-) -> Iterator[Zyx]:
-    """Yield the middles of regions in which something is predicted, in z y x order."""
-    for tile in _tiles(data, labelled):
-        if predicted[tile.slices].any():
-            yield tile.centre
-
-
-def near_objects(
-    predicted: np.ndarray, data: LearningSet, labelled: np.ndarray, seed: int
-) -> Iterator[Zyx]:
-    """Yield random voxels: anywhere, of a class, or of a class's border.
-
-    The baseline that is hard to beat (``random-label`` of nnActive, TMLR 2025).
-    """
-    rng = np.random.default_rng(seed)
-    inside = predicted[data.open.slices]
-    border = ndimage.grey_dilation(inside, 3) != ndimage.grey_erosion(inside, 3)
-    masks = (np.ones(inside.shape, bool), inside > 0, border)
-    kinds = [np.argwhere(mask) for mask in masks if mask.any()]
-    left = {tile.start for tile in _tiles(data, labelled)}
-    while left:
-        places = kinds[int(rng.integers(len(kinds)))]
-        at = places[int(rng.integers(len(places)))] + np.array(data.open.start)
-        voxel = zyx(int(n) for n in at)
-        start = _tile_at(voxel, data).start
-        if start in left:
-            left.remove(start)
-            yield voxel
-
-
-_ORDERS: dict[str, Callable[..., Iterator[Zyx]]] = {
-    "scan": in_order,
-    "random": near_objects,
-}
+    slices: list[Box] = []
+    for item in items:
+        is_open = data.open.holds(item.centre)
+        found = slice_of(item.centre, data, labelled) if is_open else None
+        if found is not None:
+            labelled[found.slices] = True
+            slices.append(found)
+        if len(slices) == n:
+            break
+    return slices
 
 
 def slice_of(centre: Zyx, data: LearningSet, labelled: np.ndarray) -> Box | None:
@@ -189,14 +127,6 @@ def regions_needed(curve: Sequence[tuple[int, float]], level: float) -> float | 
 def common_level(curves: Sequence[Sequence[tuple[int, float]]]) -> float:
     """Return the highest Dice that all curves reach."""
     return min(max(dice for _, dice in curve) for curve in curves)
-
-
-def _tiles(data: LearningSet, labelled: np.ndarray) -> Iterator[Box]:
-    """Yield the regions that have no labels, in z y x order."""
-    for cell in data.open.cells(data.tile):
-        tile = cell.intersection(data.open)
-        if not labelled[tile.slices].any():
-            yield tile
 
 
 def _tile_at(voxel: Zyx, data: LearningSet) -> Box:

@@ -5,7 +5,8 @@ ours
     network is fine-tuned as the window does it, and the gate says what becomes of it.
 naive
     The same labels in the same rounds, by fine-tuning as it is usually done: all
-    layers, from the last version, with nothing that holds on to the parent.
+    layers, from the last version, with nothing that holds on to the parent, and
+    normalised by its patches.
 scratch
     A new network from the labels of the last round.
 forest
@@ -32,13 +33,18 @@ import numpy as np
 from benchmarks.click_sets import on_disk
 from benchmarks.common import class_dice
 from benchmarks.dense_tasks import normalised
-from benchmarks.learning_annotator import Strategy, commit, paint, pick
+from benchmarks.learning_annotator import commit, paint, pick
 from benchmarks.learning_sets import LearningSet, Part, read_set, stretched
 from benchmarks.pixel_forest import Forest
 from napari_unetseg.app import actions
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.sample import DEFAULT_MODEL
-from napari_unetseg.config import NewProjectConfig, PredictConfig, TrainConfig
+from napari_unetseg.config import (
+    NewProjectConfig,
+    PredictConfig,
+    TrainConfig,
+    WorklistStrategy,
+)
 from napari_unetseg.data.classes import default_classes
 from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.data.normalisation import estimate_normalisation
@@ -46,6 +52,7 @@ from napari_unetseg.geometry import Block, Box
 from napari_unetseg.models.backends.torch import use_threads
 from napari_unetseg.models.network_predictor import NetworkPredictor
 from napari_unetseg.models.store import read_card
+from napari_unetseg.training import loop as training_loop
 from napari_unetseg.training import losses
 from napari_unetseg.training.finetune import TrainJob, train
 from napari_unetseg.training.training_set import from_label_arrays
@@ -105,7 +112,7 @@ class Desk:
         It keeps the halo of the parent: measuring that takes as long as many steps.
         """
         fixed = {"device": "cpu", "threads": 1, "preset": "S", "seed": self.seed}
-        config = TrainConfig(**(fixed | known(choices)))
+        config = TrainConfig.model_validate(fixed | choices)
         halo = read_card(self.project / "models" / PARENT).halo
         with patch("napari_unetseg.models.registration.measure_halo") as measured:
             measured.return_value = halo
@@ -166,7 +173,7 @@ def prepare(name: str, folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def loop(
-    name: str, folder: Path, seed: int, strategy: Strategy, plan: Plan
+    name: str, folder: Path, seed: int, strategy: WorklistStrategy, plan: Plan
 ) -> dict[str, Any]:
     """Go through the rounds with the product as it is.
 
@@ -308,14 +315,12 @@ def use(project: Path, version: str) -> None:
 
 @contextmanager
 def forgetful() -> Iterator[None]:
-    """Let nothing hold a network to its parent."""
-    with patch.multiple(losses, DISTILLATION=0.0, PULL=0.0):
+    """Let nothing hold a network to its parent; norms follow the patches, too."""
+    with (
+        patch.multiple(losses, DISTILLATION=0.0, PULL=0.0),
+        patch.object(training_loop, "keep_statistics"),
+    ):
         yield
-
-
-def known(choices: dict[str, Any]) -> dict[str, Any]:
-    """Return those choices of a training that there are."""
-    return {k: v for k, v in choices.items() if k in TrainConfig.model_fields}
 
 
 def mean(dice: dict[str, float]) -> float:

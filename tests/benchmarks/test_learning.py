@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.learning import needed_regions, summary, targets, vnc_rounds
-from benchmarks.learning_arms import Plan, is_used, known
+from benchmarks.learning_arms import Plan, is_used
 from benchmarks.learning_gate import at_random
 from benchmarks.learning_sets import another_look
 from benchmarks.pixel_forest import Forest
@@ -110,10 +110,6 @@ def test_a_version_is_used_unless_it_was_found_no_better() -> None:
     assert is_used({"promoted": True, "checks": checks})
     assert is_used({"promoted": False, "checks": []})
     assert not is_used({"promoted": False, "checks": checks})
-
-
-def test_choices_that_a_training_does_not_have_are_left_out() -> None:
-    assert known({"steps": 3, "no_such_choice": 1}) == {"steps": 3}
 
 
 def test_labels_at_random_are_as_frequent_as_the_prediction() -> None:

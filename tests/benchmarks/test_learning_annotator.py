@@ -10,8 +10,6 @@ from benchmarks.learning_annotator import (
     ANNOTATOR,
     LOOK_S,
     common_level,
-    in_order,
-    near_objects,
     paint,
     regions_needed,
     slice_of,
@@ -75,42 +73,6 @@ def test_a_region_ends_where_labelling_ends(
     narrow = dataclasses.replace(data, open=Box((0, 0, 0), (16, 48, 20)))
 
     assert slice_of((11, 40, 18), narrow, nothing) == Box((11, 32, 16), (12, 48, 20))
-
-
-def test_scan_order_goes_through_regions_in_which_something_is_predicted(
-    data: LearningSet, nothing: np.ndarray
-) -> None:
-    assert list(in_order(data.new.truth, data, nothing, 0)) == [
-        (4, 24, 8), (12, 40, 24),
-    ]  # fmt: skip
-    nothing[0, 16, 0] = True
-    assert list(in_order(data.new.truth, data, nothing, 0)) == [(12, 40, 24)]
-
-
-def test_at_random_every_open_region_comes_once(
-    data: LearningSet, nothing: np.ndarray
-) -> None:
-    nothing[3, 20, 4] = True
-    voxels = list(near_objects(data.new.truth, data, nothing, 3))
-    regions = [(z // 8, y // 16, x // 16) for z, y, x in voxels]
-
-    assert len(set(regions)) == len(regions) == 11
-    assert (0, 1, 0) not in regions
-    assert all(OPEN.holds(voxel) for voxel in voxels)
-    assert voxels == list(near_objects(data.new.truth, data, nothing, 3))
-    assert voxels != list(near_objects(data.new.truth, data, nothing, 4))
-
-
-def test_at_random_objects_come_before_the_rest(
-    data: LearningSet, nothing: np.ndarray
-) -> None:
-    first = [
-        next(near_objects(data.new.truth, data, nothing, seed)) for seed in range(60)
-    ]
-    near = np.mean([bool(data.new.truth[voxel]) for voxel in first])
-
-    # A third anywhere, a third in objects, a third at borders; 3 % are objects.
-    assert 0.4 < near < 0.75
 
 
 def test_painting_says_the_truth_and_nothing_else(
