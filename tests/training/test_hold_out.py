@@ -60,6 +60,20 @@ def test_reviewed_boxes_come_first_though_corrections_lie_around_them() -> None:
     assert again[0] == held[0], "what was not learned before comes first"
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_boxes_with_objects_of_many_classes_come_first(seed: int) -> None:
+    voxels = np.zeros((4, 3), int)
+    found = {box: {0: voxels} for box in REVIEWED}
+    for box in REVIEWED[:8]:
+        found[box] = {0: voxels, 1: voxels}
+    for box in REVIEWED[:6:2]:
+        found[box] = {0: voxels, 1: voxels, 2: voxels}
+    held = held_out_boxes(found, np.random.default_rng(seed), (), set(REVIEWED))
+    assert [len(found[box]) for box in held] == [3, 2, 2]
+    drawn = [held_out_boxes(found, np.random.default_rng(n)) for n in range(9)]
+    assert len({boxes[0] for boxes in drawn}) > 1, "among equals chance decides"
+
+
 def test_what_is_held_out_is_not_learned_from_any_region(patches: Patches) -> None:
     assert len(patches.held_out) == 3
     assert not any(overlaps_any(box, patches.held_out) for box in patches.learned)

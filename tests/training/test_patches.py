@@ -10,7 +10,8 @@ from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.geometry import Box
-from napari_unetseg.training.dataset import Patches, patch_of, widened
+from napari_unetseg.models.planning import patch_of, widened
+from napari_unetseg.training.dataset import Patches
 from napari_unetseg.training.hold_out import held_out_boxes
 from napari_unetseg.training.losses import IGNORE
 from napari_unetseg.training.training_set import (
