@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before napari or platformdirs look for it: tests leave nothing in the real home.
 _HOME = Path(tempfile.mkdtemp(prefix="unetseg-home-"))
@@ -18,6 +19,10 @@ for _name in ("CONFIG", "DATA", "CACHE", "STATE"):
 os.environ.pop("NAPARI_CONFIG", None)
 # Two processes of a test on two cores: more threads only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("unetseg", deadline=None)
+settings.load_profile("unetseg")
 
 
 def pytest_unconfigure() -> None:

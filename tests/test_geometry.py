@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from napari_unetseg.geometry import Block, BlockGrid, Box, Zyx, zyx
 
 # A busy machine is no fault.
-PATIENT = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)
+PATIENT = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def triples(low: int, high: int) -> st.SearchStrategy[Zyx]:

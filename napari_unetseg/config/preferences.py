@@ -21,7 +21,7 @@ class Preferences(Config):
     steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
         400, description="Training steps of a new model at most."
     )
-    budget_s: Annotated[float, Field(gt=0)] | None = Field(
+    budget_s: Annotated[float, Field(ge=10, le=86_400)] = Field(
         240.0,
         description="Seconds of training of a new model at most: with the first "
         "prediction after it, five minutes.",

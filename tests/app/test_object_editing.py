@@ -149,7 +149,6 @@ on_objects = st.one_of(st.sampled_from([LEFT, RIGHT, LONELY, (4, 1, 1)]), points
 
 @settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())

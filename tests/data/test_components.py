@@ -35,7 +35,7 @@ def _same_partition(a: np.ndarray, b: np.ndarray) -> bool:
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), tile=st.tuples(*[st.integers(1, 9)] * 3))
 def test_tiles_give_the_objects_of_a_single_pass(tmp_path_factory, seed, tile) -> None:
     rng = np.random.default_rng(seed)

@@ -57,7 +57,7 @@ def ratings(seed: int) -> Ratings:
     return ratings_of(labels)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.tuples(*[st.integers(1, 9)] * 3))
 def test_any_block_size_gives_the_same_labels(seed, block) -> None:
     raters = ratings(seed)

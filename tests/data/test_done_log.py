@@ -83,7 +83,6 @@ def whole_log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())

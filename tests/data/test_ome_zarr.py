@@ -157,7 +157,6 @@ def test_thin_labels_and_ids_are_reduced_in_their_own_way(tmp_path: Path) -> Non
 
 @settings(
     max_examples=12,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(

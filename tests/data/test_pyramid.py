@@ -19,9 +19,7 @@ from napari_unetseg.data.pyramid import (
 from napari_unetseg.geometry import Zyx
 
 # A busy machine is no fault.
-PATIENT = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)
+PATIENT = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 SIZES = st.integers(1, 3000)
 FACTORS = st.sampled_from([(1, 1, 1), (1, 2, 2), (2, 2, 2), (4, 2, 1), (1, 8, 8)])
 VOXELS = arrays(

@@ -26,7 +26,7 @@ def whole_volume(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
     return float(both.mean()), float(share), float(both.max())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.integers(0, 1000),
     st.tuples(*[st.integers(1, 13)] * 3),

@@ -47,7 +47,7 @@ def near_by_hand(ratings: Ratings, margin: Margin) -> PatternTable:
     return PatternTable.of(ratings.names, cut)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 1000),
     block=st.tuples(*[st.integers(1, 15)] * 3),

@@ -164,7 +164,7 @@ def test_clicks_that_split_nothing_are_a_sentence(
 rough = arrays.arrays(bool, (7, 8, 9), elements=st.booleans(), fill=st.just(True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     data=st.data(),
     mask=rough,
@@ -281,7 +281,7 @@ def test_a_line_that_cuts_nothing_is_a_sentence(
         cut(painted, line)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     ends=st.tuples(*[st.tuples(st.integers(0, 23), st.integers(0, 23))] * 2),
     seed=st.integers(0, 10_000),

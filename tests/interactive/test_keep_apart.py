@@ -41,7 +41,7 @@ def test_what_is_cut_off_goes_to_the_part_that_it_touches() -> None:
     assert ndimage.label(apart > 0, TOUCHING)[1] == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 5))
 def test_no_two_parts_touch_and_each_is_one_piece(seed: int, n: int) -> None:
     random = np.random.default_rng(seed)

@@ -165,7 +165,7 @@ def test_objects_far_apart_are_not_bridged() -> None:
 points = st.tuples(*(st.integers(0, n - 1) for n in (16, 20, 20)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     first=points,
     second=points,

@@ -172,7 +172,7 @@ def test_nothing_is_shrunk_away(painted: Painted) -> None:
         shrink(SHAPE, found_in(painted, (10, 10, 10)), 1, voxel_size=ISOTROPIC)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     radius=st.floats(4, 8),
     distance=st.floats(1, 3),

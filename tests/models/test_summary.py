@@ -21,9 +21,7 @@ from napari_unetseg.models.backends.torch_summary import TorchSummary, slabs_of
 from napari_unetseg.models.predictor import map_names
 from napari_unetseg.models.summary import RATER_STEPS, Outputs
 
-PATIENT = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
-)
+PATIENT = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 SIDE = st.integers(1, 9)
 STEP = 255 // RATER_STEPS
 SHAPES = st.tuples(SIDE, SIDE, SIDE)

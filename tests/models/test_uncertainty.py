@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unetseg.models.uncertainty import (
@@ -22,7 +22,6 @@ def summed(members: torch.Tensor) -> Uncertainty:
     return sums.result()
 
 
-@settings(deadline=None)
 @given(
     members=st.integers(1, 4),
     raters=st.integers(1, 4),
