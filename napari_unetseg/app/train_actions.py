@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_unetseg.app.model_actions import judged, stored_versions
 from napari_unetseg.app.planning import plan_from_labels
@@ -18,7 +18,11 @@ from napari_unetseg.events import (
     never_cancelled,
 )
 from napari_unetseg.training.ancestry import origin_of
-from napari_unetseg.training.training_set import collect
+from napari_unetseg.training.training_set import TrainingSet, collect
+
+if TYPE_CHECKING:
+    from napari_unetseg.training.finetune import TrainJob
+    from napari_unetseg.training.plan import TrainingPlan
 
 
 def train(
@@ -34,45 +38,19 @@ def train(
     which is compared as any other. Where another program holds the project, as
     the window that started this as its child, that one does so itself.
     """
-    from napari_unetseg.training.finetune import TrainJob
     from napari_unetseg.training.finetune import train as run_training
     from napari_unetseg.training.loop import End
 
     config = config or TrainConfig()
     with Project.open(folder) as project:
-        labels = collect(
-            project.corrections,
-            project.predictions(),
-            project.classes,
-            annotators=config.annotators,
-            versions=stored_versions(project),
-            implied=config.implied,
-        )
+        labels = _labels(project, config)
         on_event(LearnsFrom(labels.describe(), labels.stroke_ids, config.annotators))
-        start = config.parent
-        if start is not None and config.start == "origin":
-            start = origin_of(project.models, start)
         plan = None
         if config.parent is None:
             plan = plan_from_labels(project, config, labels)
             config = plan.applied(config)
             on_event(Message(plan.said(config)))
-        job = TrainJob(
-            volume_uri=project.volume.uri,
-            time_point=project.volume.time_point,
-            scale=project.volume.scale,
-            plan=plan,
-            training_set=labels,
-            models_dir=project.folder / "models",
-            version=project.models.next_version(),
-            parent_dir=project.models.dir(config.parent) if config.parent else None,
-            start_dir=project.models.dir(start) if start else None,
-            predictions=project.predictions(config.parent) if start else None,
-            classes=project.classes,
-            raters=project.raters,
-            normalisation=project.normalisation(),
-            config=config,
-        )
+        job = _job(project, labels, config, plan)
         card = run_training(job, on_event, is_cancelled)
         end = card.training["end"]
         if end == End.STOPPED:  # what was asked for then has been done
@@ -91,3 +69,43 @@ def train(
         "verdict": verdict.said,
         "checks": [check.said for check in verdict.checks],
     }
+
+
+def _labels(project: Project, config: TrainConfig) -> TrainingSet:
+    return collect(
+        project.corrections,
+        project.predictions(),
+        project.classes,
+        annotators=config.annotators,
+        versions=stored_versions(project),
+        implied=config.implied,
+    )
+
+
+def _job(
+    project: Project,
+    labels: TrainingSet,
+    config: TrainConfig,
+    plan: TrainingPlan | None,
+) -> TrainJob:
+    from napari_unetseg.training.finetune import TrainJob
+
+    parent = start = config.parent
+    if start is not None and config.start == "origin":
+        start = origin_of(project.models, start)
+    return TrainJob(
+        volume_uri=project.volume.uri,
+        time_point=project.volume.time_point,
+        scale=project.volume.scale,
+        plan=plan,
+        training_set=labels,
+        models_dir=project.folder / "models",
+        version=project.models.next_version(),
+        parent_dir=project.models.dir(parent) if parent else None,
+        start_dir=project.models.dir(start) if start else None,
+        predictions=project.predictions(parent) if parent else None,
+        classes=project.classes,
+        raters=project.raters,
+        normalisation=project.normalisation(),
+        config=config,
+    )

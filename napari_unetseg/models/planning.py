@@ -82,10 +82,9 @@ def plan_network(
     object_size
         Diameter of the objects in voxels of the finest axis, 0 if nobody knows.
     """
-    size = SIZES[preset]
-    widths = size.half if trunk == "half" else size.full
-    grid = _Grid(voxel_size, shape)
+    size, grid = SIZES[preset], _Grid(voxel_size, shape)
     head_kernel = grid.kernel()  # before the grid gets coarser
+    widths = size.half if trunk == "half" else size.full
     widths = _deep_enough(widths, trunk, object_size)
     strides, kernels = _levels(grid, len(widths), trunk)
     keeps_width = block in ("convnext", "reversible")  # a projection would cost memory
@@ -102,9 +101,7 @@ def plan_network(
             "strides": strides,
             "kernels": kernels,
             "depths": [1] * len(strides),
-            "enc": block,
-            "dec": block,
-            "bottleneck": block,
+            **dict.fromkeys(("enc", "dec", "bottleneck"), block),
             "stem": "patch" if strides[0] != (1, 1, 1) else plain_stem,
             "down": "conv" if keeps_width else "maxpool",
             **(_REVERSIBLE if block == "reversible" else {}),

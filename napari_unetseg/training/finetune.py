@@ -117,19 +117,9 @@ def train(
     network.recomputes = job.config.recompute
     if network.recomputes or network.spec.is_fine_local:
         give_back_at_once()
-    patches = Patches(
-        volume,
-        job.normalisation,
-        job.training_set,
-        raters=heads
-        if network.spec.rater_kind == "named"
-        else job.training_set.raters_among(job.raters),
-        patch=patch,
-        seed=job.config.seed,
-        learned=learned_boxes(job.parent_dir, volume),
-        mirror=job.config.mirror,
-        replay=_replay(job, volume, patch),
-    )
+    is_named = network.spec.rater_kind == "named"
+    raters = heads if is_named else job.training_set.raters_among(job.raters)
+    patches = _patches(job, volume, raters, patch)
     on_event(RunStarted("train", job.config.steps, subject=job.version))
     loop = Loop(network, patches, job, on_event, is_cancelled)
     loop.run()
@@ -154,6 +144,22 @@ def train(
         gate=NOT_COMPARED,
         sample=patches.sample(),
         half=job.half,
+    )
+
+
+def _patches(
+    job: TrainJob, volume: Volume, raters: tuple[str, ...], patch: Zyx
+) -> Patches:
+    return Patches(
+        volume,
+        job.normalisation,
+        job.training_set,
+        raters=raters,
+        patch=patch,
+        seed=job.config.seed,
+        learned=learned_boxes(job.parent_dir, volume),
+        mirror=job.config.mirror,
+        replay=_replay(job, volume, patch),
     )
 
 
