@@ -104,3 +104,13 @@ def project_with_model(project_folder: Path, model_dir: Path) -> Path:
     with Project.open(project_folder) as project:
         project.import_model(model_dir)
     return project_folder
+
+
+@pytest.fixture
+def no_halo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the measuring of the halo, which other tests are about."""
+
+    def none(*_: object, **__: object) -> tuple[int, int, int]:
+        return 0, 0, 0
+
+    monkeypatch.setattr("napari_unetseg.models.registration.measure_halo", none)

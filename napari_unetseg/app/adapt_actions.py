@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari_unetseg.app.model_actions import judged
+from napari_unetseg.app.model_actions import judged, outcome_of
 from napari_unetseg.app.model_fit import check_fits, why_not_adapt
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import AdaptConfig, TrainConfig
@@ -55,15 +55,7 @@ def adapt(
         verdict = _judged(project, card, config, on_event, is_cancelled)
         if verdict.is_promoted and not project.read_only:
             project.set_active_model(card.version)
-    return {
-        "version": card.version,
-        "parent": card.parent,
-        "adapted": card.training["adapted"],
-        "promoted": verdict.is_promoted,
-        "champion": verdict.champion,
-        "verdict": verdict.said,
-        "checks": [check.said for check in verdict.checks],
-    }
+    return outcome_of(card, verdict) | {"adapted": card.training["adapted"]}
 
 
 def _card(project: Project, config: AdaptConfig) -> ModelCard:

@@ -139,6 +139,18 @@ def judged(
     return verdict
 
 
+def outcome_of(card: ModelCard, verdict: Verdict) -> dict[str, Any]:
+    """Return what became of a new version, as plain values."""
+    return {
+        "version": card.version,
+        "parent": card.parent,
+        "promoted": verdict.is_promoted,
+        "champion": verdict.champion,
+        "verdict": verdict.said,
+        "checks": [check.said for check in verdict.checks],
+    }
+
+
 def _compared(
     project: Project,
     models: tuple[Path, Path],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_unetseg.app.model_actions import judged, stored_versions
+from napari_unetseg.app.model_actions import judged, outcome_of, stored_versions
 from napari_unetseg.app.planning import plan_from_labels
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import TrainConfig
@@ -58,16 +58,10 @@ def train(
         verdict = judged(project, card, labels, config, on_event, is_cancelled)
         if verdict.is_promoted and not project.read_only:
             project.set_active_model(card.version)
-    return {
-        "version": card.version,
-        "parent": card.parent,
+    return outcome_of(card, verdict) | {
         "metrics": card.metrics,
         "end": end,
         "steps": card.training["steps"],
-        "promoted": verdict.is_promoted,
-        "champion": verdict.champion,
-        "verdict": verdict.said,
-        "checks": [check.said for check in verdict.checks],
     }
 
 

@@ -84,8 +84,7 @@ def plan_network(
     """
     size, grid = SIZES[preset], _Grid(voxel_size, shape)
     head_kernel = grid.kernel()  # before the grid gets coarser
-    widths = size.half if trunk == "half" else size.full
-    widths = _deep_enough(widths, trunk, object_size)
+    widths = _deep_enough(size, trunk, object_size)
     strides, kernels = _levels(grid, len(widths), trunk)
     keeps_width = block in ("convnext", "reversible")  # a projection would cost memory
     plain_stem = "conv" if keeps_width else "identity"
@@ -113,10 +112,9 @@ def plan_network(
     )
 
 
-def _deep_enough(
-    widths: tuple[int, ...], trunk: Trunk, object_size: float
-) -> tuple[int, ...]:
+def _deep_enough(size: Size, trunk: Trunk, object_size: float) -> tuple[int, ...]:
     """Repeat the last width until an object is a few cells of the coarsest level."""
+    widths = size.half if trunk == "half" else size.full
     stride = 2 ** (len(widths) - (trunk == "full"))
     while object_size > CELLS_OF_OBJECT * stride and stride < COARSEST:
         widths, stride = (*widths, widths[-1]), 2 * stride

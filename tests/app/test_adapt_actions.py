@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from napari_unetseg.app import actions
@@ -11,38 +10,21 @@ from napari_unetseg.app.project import Project
 from napari_unetseg.app.session import Session
 from napari_unetseg.cli import OK, main
 from napari_unetseg.config import AdaptConfig
-from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import Cancelled, ModelMismatchError, ModelNotFoundError
-from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.models.store import CARD, ModelCard
 from napari_unetseg.models.verdict import Verdict, promoted
 from napari_unetseg.training.gate import Contest
+from tests.helpers.put_right import put_right
+
+pytestmark = pytest.mark.usefixtures("no_halo")
 
 LITTLE = AdaptConfig(places=1, threads=1, device="cpu")
-
-
-@pytest.fixture(autouse=True)
-def no_halo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip the measuring of the halo, which other tests are about."""
-
-    def none(*_: object, **__: object) -> Zyx:
-        return 0, 0, 0
-
-    monkeypatch.setattr("napari_unetseg.models.registration.measure_halo", none)
 
 
 @pytest.fixture
 def labelled(project_with_model: Path, phantom_path: Path) -> Path:
     """A project with a model of nothing, and four regions that were put right."""
-    truth = Volume.open(phantom_path / "labels" / "truth")
-    with Project.open(project_with_model) as project:
-        for box in Box.whole((16, 48, 48)).cells((16, 24, 24)):
-            project.corrections.commit(
-                box, np.ones(box.shape, bool), truth.read(box)[0],
-                annotator="Ana", tool="brush", model_version="v1",
-            )  # fmt: skip
-            project.corrections.add_reviewed(box, "Ana", None, "corrected")
-    return project_with_model
+    return put_right(project_with_model, phantom_path, (16, 24, 24))
 
 
 def with_norm(folder: Path, norm: str) -> None:

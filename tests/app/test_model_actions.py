@@ -6,44 +6,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from napari_unetseg.app import actions
 from napari_unetseg.app.model_actions import VersionState, state_of, version_before
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import TrainConfig
-from napari_unetseg.data.volume import Volume
 from napari_unetseg.errors import Cancelled, ModelError, VolumeError
 from napari_unetseg.events import Event, Progress, StepDone
-from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.models.verdict import NOT_COMPARED, not_judged, promoted
+from tests.helpers.put_right import put_right
+
+pytestmark = pytest.mark.usefixtures("no_halo")
 
 LITTLE = TrainConfig(parent="v1", steps=1, batch=1, patch=(8, 16, 16), threads=1)
-
-
-@pytest.fixture(autouse=True)
-def no_halo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip the measuring of the halo, which other tests are about."""
-
-    def none(*_: object, **__: object) -> Zyx:
-        return 0, 0, 0
-
-    monkeypatch.setattr("napari_unetseg.models.registration.measure_halo", none)
 
 
 @pytest.fixture
 def reviewed(project_with_model: Path, phantom_path: Path) -> Path:
     """A project with a model of nothing, and nine regions that were put right."""
-    truth = Volume.open(phantom_path / "labels" / "truth")
-    with Project.open(project_with_model) as project:
-        for box in Box.whole((16, 48, 48)).cells((16, 16, 16)):
-            project.corrections.commit(
-                box, np.ones(box.shape, bool), truth.read(box)[0],
-                annotator="Ana", tool="brush", model_version="v1",
-            )  # fmt: skip
-            project.corrections.add_reviewed(box, "Ana", None, "corrected")
-    return project_with_model
+    return put_right(project_with_model, phantom_path, (16, 16, 16))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from napari_unetseg.data.classes import ClassInfo, default_classes
 from napari_unetseg.data.corrections import CorrectionStore
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.volume import Volume
-from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.geometry import Box
 from napari_unetseg.training.finetune import TrainJob
 from napari_unetseg.training.training_set import TrainingSet
 
@@ -25,16 +25,6 @@ MakeJob = Callable[..., TrainJob]
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture
-def no_halo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip the measuring of the halo, which other tests are about."""
-
-    def none(*_: object, **__: object) -> Zyx:
-        return 0, 0, 0
-
-    monkeypatch.setattr("napari_unetseg.models.registration.measure_halo", none)
 
 
 @pytest.fixture
