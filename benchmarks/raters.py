@@ -19,6 +19,8 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
+import pickle
+import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -26,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -81,17 +83,24 @@ BATCHES = {"nested": 2, "styles": 1, "bubil": 2, "lidc": 2}
 
 
 def learn(name: str, network: str, folder: Path, quick: bool) -> Trained:
-    """Train one network; runs in a process of its own."""
+    """Train one network, unless it is kept already; runs in a process of its own."""
+    kept = folder.with_suffix(".pickle")
+    if kept.exists():
+        return cast("Trained", pickle.loads(kept.read_bytes()))
     torch.set_num_threads(1)
+    shutil.rmtree(folder, ignore_errors=True)  # a run that was stopped in between
     data = _set(name, quick)
     steps = (QUICK_STEPS if quick else STEPS)[name]
     # A displacement has a direction, which mirrored patches would not show.
     options = {"mirror": name != "styles", **NETWORKS[network]}
     with dropout() if network == "dropout" else nullcontext():
-        return trained(
+        made = trained(
             data, folder, steps=steps, patch=PATCHES[name], batch=BATCHES[name],
             preset="S", **options,
         )  # fmt: skip
+    kept.write_bytes(pickle.dumps(made))
+    print(f"learned: {name}, {network}", flush=True)
+    return made
 
 
 def measure(
@@ -275,13 +284,18 @@ def main() -> None:
         print(f"{name}: the data are not there, skipped")
     names = [name for name in args.sets if name not in absent]
     with tempfile.TemporaryDirectory() as folder:
-        figures = run(names, Path(folder), args)
+        kept = (args.keep or Path(folder)) / ("quick" if args.quick else "full")
+        figures = run(names, kept, args)
     figures |= {"extra_time": extra, "seconds": round(time.monotonic() - started)}
     write_report(args.json, figures, targets(figures))
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=2, help="networks side by side")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER",
+        help="networks stay there, and a run that was stopped goes on with them",
+    )  # fmt: skip
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument(
         "--methods", nargs="+", default=list(NEEDS), choices=list(NEEDS),
