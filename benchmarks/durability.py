@@ -15,10 +15,7 @@ The same child painting into a zarr array in place is the baseline: no journal, 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
-import select
-import signal
 import sqlite3
 import tempfile
 import time
@@ -34,6 +31,7 @@ import numpy as np
 import zarr
 
 from benchmarks.common import Target, parse_args, write_report
+from benchmarks.killing import killed
 from benchmarks.painters import (
     CHUNK,
     SHAPE,
@@ -45,41 +43,6 @@ from benchmarks.painters import (
 )
 from napari_unetseg.data.corrections import CorrectionStore
 from napari_unetseg.geometry import Box
-
-
-def killed(
-    context: ForkServerContext, kind: str, folder: Path, seed: int
-) -> list[list[str]]:
-    """Let somebody work, kill the process, and return what was acknowledged."""
-    randomness = random.Random(seed)
-    reading, writing = context.Pipe(duplex=False)
-    process = context.Process(target=child, args=(kind, folder, writing, seed))
-    process.start()
-    writing.close()
-    told = b""
-    if randomness.random() < 0.9:  # else it is killed while it opens the project
-        told += read_until(reading.fileno(), time.perf_counter() + 60, b"ready\n")
-    moment = time.perf_counter() + randomness.uniform(0.01, 0.8)
-    told += read_until(reading.fileno(), moment)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    told += read_until(reading.fileno(), time.perf_counter() + 60)
-    process.join()
-    assert process.exitcode == -signal.SIGKILL, process.exitcode
-    reading.close()
-    return [line.split() for line in told.decode().splitlines() if line != "ready"]
-
-
-def read_until(pipe: int, moment: float, word: bytes | None = None) -> bytes:
-    """Read a pipe until a moment, its end, or a word."""
-    told = b""
-    while (left := moment - time.perf_counter()) > 0:
-        if select.select([pipe], [], [], left)[0]:
-            part = os.read(pipe, 2**16)
-            told += part
-            if not part or (word is not None and told.endswith(word)):
-                break
-    return told
 
 
 @dataclass
@@ -144,7 +107,7 @@ def with_journal(
     model, torn, unequal, lost, n_told, n_noted = Model(), 0, 0, 0, 0, 0
     seconds = []
     for seed in range(n_kills):
-        told = killed(context, "journal", folder, seed)
+        told = killed(context, child, "journal", folder, seed)
         torn += sum(torn_chunks(path) for path in folder.glob("labels/*.zarr"))
         model.follow(folder / "journal.sqlite")
         start = time.perf_counter()
@@ -224,7 +187,7 @@ def in_place(folder: Path, n_kills: int, context: ForkServerContext) -> dict[str
             dtype="uint8",
             fill_value=UNSET,
         )
-        n_done = len(killed(context, "in place", site, seed))
+        n_done = len(killed(context, child, "in place", site, seed))
         n_told += n_done
         if n := torn_chunks(site / "labels.zarr"):
             torn += n

@@ -20,6 +20,7 @@ would who was told to use it and see; one that it finds no better is not used.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -103,6 +104,7 @@ class Desk:
         """Return a fresh copy of the project that :func:`prepare` made."""
         use_threads(1)
         project = folder / name / f"{arm}-{seed}.unetseg"
+        shutil.rmtree(project, ignore_errors=True)  # of a run that was stopped
         shutil.copytree(folder / name / "base.unetseg", project)
         return cls(read_set(name), project, seed, plan)
 
@@ -148,7 +150,7 @@ class Desk:
 
 
 def prepare(name: str, folder: Path, plan: Plan) -> dict[str, Any]:
-    """Train the parent of a set, make its project and predict with it.
+    """Train the parent of a set, make its project and predict with it, unless it is so.
 
     Returns
     -------
@@ -157,6 +159,11 @@ def prepare(name: str, folder: Path, plan: Plan) -> dict[str, Any]:
     """
     use_threads(1)
     data, here = read_set(name), folder / name
+    done = here / "parent.json"
+    if done.exists():
+        known: dict[str, Any] = json.loads(done.read_text("utf-8"))
+        return known
+    shutil.rmtree(here, ignore_errors=True)  # of a run that was stopped
     volume = on_disk(here / "new.zarr", data.new.image, data.voxel_size)
     model = DEFAULT_MODEL if data.taught is None else _parent(data, here, plan)
     base = here / "base.unetseg"
@@ -164,12 +171,14 @@ def prepare(name: str, folder: Path, plan: Plan) -> dict[str, Any]:
     actions.new_project(base, volume.uri, about, model=model)
     desk = Desk(data, base, 0, plan)
     desk.predict(PARENT)
-    return {
+    found = {
         "dice": desk.measured(PARENT, data.test.slices),
         "probe_dice": desk.probe_dice(PARENT),
         "voxels_open": data.open.n_voxels,
         "voxels_test": data.test.n_voxels,
     }
+    done.write_text(json.dumps(found), "utf-8")
+    return found
 
 
 def loop(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import zlib
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from benchmarks.killing import READY, tell
 from napari_unetseg.data.corrections import CorrectionStore, Stroke
 from napari_unetseg.geometry import Box, Zyx, zyx
 
@@ -40,7 +40,7 @@ class Painter:
 
     def work(self) -> None:
         """Do one thing after the other."""
-        tell(self._pipe, "ready")
+        tell(self._pipe, READY)
         while True:
             action = self._random.choices(ACTIONS, WEIGHTS)[0]
             getattr(self, action)()
@@ -116,7 +116,7 @@ class InPlacePainter:
 
     def work(self) -> None:
         """Paint one stroke after the other."""
-        tell(self._pipe, "ready")
+        tell(self._pipe, READY)
         for number in range(10**9):
             box, mask, value = in_place_stroke(self._random, number)
             values = self._array[box.slices]
@@ -153,11 +153,6 @@ def checksum(box: Box, mask: np.ndarray, values: np.ndarray) -> int:
     return zlib.crc32(
         values.astype(np.uint8).tobytes(), zlib.crc32(bits, zlib.crc32(head))
     )
-
-
-def tell(pipe: int, line: str) -> None:
-    """Say something; lines this short are never torn."""
-    os.write(pipe, f"{line}\n".encode())
 
 
 def child(kind: str, folder: Path, pipe: Any, seed: int) -> None:

@@ -10,6 +10,8 @@ import hashlib
 import os
 import re
 import shutil
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -34,7 +36,9 @@ from napari_unetseg.models.verdict import Verdict
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 MAX_CARD_BYTES = 4 * 2**20
+LEFT_OVER_S = 3600.0  # nobody takes so long to write a version
 
+_PARTIAL = ".partial-"
 _VERSION = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib"}
 _PICKLE_STARTS = (b"PK\x03\x04", *(b"\x80" + bytes([n]) for n in range(1, 6)))
@@ -171,7 +175,8 @@ class ModelStore:
         final = self.folder / card.version
         with explained_writing(f"model {card.version}", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            partial = self.folder / f".partial-{uuid4().hex}"
+            _remove_leftovers(self.folder)
+            partial = self.folder / f"{_PARTIAL}{uuid4().hex}"
             partial.mkdir()
             try:
                 shutil.copyfile(source, partial / WEIGHTS)
@@ -310,6 +315,14 @@ def _inside(folder: Path, name: str) -> Path:
             do="Copy the file itself into the folder.",
         )
     return path
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed programs have half written, and nobody writes any more."""
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        with suppress(FileNotFoundError):  # another program was faster
+            if time.time() - partial.stat().st_mtime > LEFT_OVER_S:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _move(partial: Path, final: Path) -> None:

@@ -8,7 +8,7 @@ weight, and never measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -22,6 +22,7 @@ from napari_unetseg.data.predictions import PredictionStore
 from napari_unetseg.errors import TrainingError
 from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.training.hints import Hints
+from napari_unetseg.training.labelled_parts import labelled_parts
 from napari_unetseg.training.stored_versions import StoredVersion
 
 Source = Literal["corrected", "reviewed", "imported"]
@@ -94,10 +95,21 @@ class TrainingSet:
     def describe(self) -> str:
         """Say what there is, e.g. ``"1,204 voxels in 7 regions by Ana"``."""
         people = list(dict.fromkeys(r.annotator for r in self.regions if r.annotator))
-        number = len(self.regions)
+        number = self._n_places()
         text = f"{sum(self.n_voxels.values()):,} voxels in {number} region"
         text += "" if number == 1 else "s"
         return f"{text} by {_listed(people)}" if people else text
+
+    def _n_places(self) -> int:
+        """Return how many regions there are, what lies in a reviewed one not counted.
+
+        Those of several people at one place count each.
+        """
+        whole = {region.box for region in self.regions if region.is_whole}
+        others = [region.box for region in self.regions if not region.is_whole]
+        return len(whole) + sum(
+            not any(box.contains(other) for box in whole) for other in others
+        )
 
 
 @dataclass(frozen=True)
@@ -202,10 +214,11 @@ def collect(
         for reviewed, seen in accepted_regions(corrections, folder)
         if not annotators or reviewed.annotator in annotators
     ]
+    chunks = [(name, box) for name in names for box in corrections.labelled_boxes(name)]
     regions = [
-        Region(box, "corrected", name)
-        for name in names
-        for box in corrections.labelled_boxes(name)
+        Region(part, "corrected", name)
+        for name, box in chunks
+        for part in labelled_parts(corrections.read(name, box) != UNSET, box)
     ]
     regions += [Region(region.box, "reviewed", name) for name, region in accepted]
 
@@ -216,7 +229,8 @@ def collect(
 
     everybody = tuple(dict.fromkeys((*names, *(name for name, _ in accepted))))
     labels = labels_of(everybody)
-    counts = _count(labels, regions, classes)
+    holding = [box for _, box in chunks] + [region.box for _, region in accepted]
+    counts = _count(labels, holding, classes)
     check_counts(counts)
     active = [n for n in everybody if any(r.annotator == n for r in regions)]
     return TrainingSet(
@@ -244,7 +258,7 @@ def from_label_arrays(
     return TrainingSet(
         tuple(regions),
         labels,
-        _count(labels, regions, classes),
+        _count(labels, boxes, classes),
         by_rater,
     )
 
@@ -309,11 +323,11 @@ def check_counts(counts: Mapping[str, int]) -> None:
 
 
 def _count(
-    labels: Labels, regions: Sequence[Region], classes: Sequence[ClassInfo]
+    labels: Labels, holding: Iterable[Box], classes: Sequence[ClassInfo]
 ) -> dict[str, int]:
-    """Return labelled voxels per class name; where regions overlap, once."""
+    """Return labelled voxels per class name; where boxes overlap, once."""
     counts = np.zeros(256, np.int64)
-    boxes = list(dict.fromkeys(region.box for region in regions))
+    boxes = list(dict.fromkeys(holding))
     for number, box in enumerate(boxes):
         values = labels.read(box)
         for earlier in boxes[:number]:

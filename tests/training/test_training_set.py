@@ -59,6 +59,20 @@ def test_describe_names_the_people(
     assert text == "2,305 voxels in 3 regions by Ana, Bo and Cy"
 
 
+def test_a_region_is_where_somebody_worked_and_not_the_whole_chunk(
+    corrections: CorrectionStore, classes: Classes
+) -> None:
+    painted = Box((0, 0, 0), (1, 4, 4))
+    paint(corrections, painted, 1)
+    confirmed = Box((6, 32, 32), (7, 40, 40))
+    paint(corrections, confirmed, 0)
+    corrections.add_reviewed(confirmed, "Ana")
+    found = collect(corrections, None, classes)
+    boxes = [(region.box, region.is_whole) for region in found.regions]
+    assert boxes == [(painted, False), (confirmed, False), (confirmed, True)]
+    assert found.describe() == "80 voxels in 2 regions by Ana"
+
+
 def test_only_the_chosen_annotators_count(
     corrections: CorrectionStore, classes: Classes
 ) -> None:
