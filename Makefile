@@ -7,6 +7,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 HEADLESS ?=
 PICTURES := $(or $(TMPDIR),/tmp)/unetseg-demo
 ARGS ?=
+OUTSIDE := --ignore=tests/viewer --numprocesses=auto --dist=loadfile
 
 .PHONY: help setup system test check unit core demo screenshots sample model lock clean
 
@@ -42,11 +43,12 @@ check: setup
 	$(BIN)/typos
 	$(BIN)/npe2 validate napari_unetseg/napari.yaml
 
-unit: setup system
-	.ci/with-display $(BIN)/python -m pytest $(ARGS)
+unit: setup system  ## all tests; those of the window one after the other, as it has one focus
+	$(BIN)/python -m pytest $(OUTSIDE) $(ARGS)
+	.ci/with-display $(BIN)/python -m pytest tests/viewer $(ARGS)
 
 core: $(CORE)/.ready  ## the tests outside the window, without napari and without Qt
-	$(CORE)/bin/python -m pytest --ignore=tests/viewer $(ARGS)
+	$(CORE)/bin/python -m pytest $(OUTSIDE) $(ARGS)
 
 demo: setup system  ## the app on the sample; without a display, or with HEADLESS=1, by itself
 	@.ci/demo $(BIN)/napari-unetseg "$(HEADLESS)" $(ARGS)

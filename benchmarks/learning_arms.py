@@ -253,7 +253,7 @@ def naive(
         with forgetful():
             version = desk.train(
                 parent=version, steps=plan.round_steps, promote="always",
-                layers="all", start="last", implied=0.0, replay=False,
+                layers="all", start="last", implied=0.0, rehearse=False,
             )["version"]  # fmt: skip
         rows.append({"version": version, "dice": desk.dice(version)})
     return {

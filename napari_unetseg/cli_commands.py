@@ -179,7 +179,7 @@ def _add_train(commands: Any) -> None:
         is_long=True,
     )  # fmt: skip
     add_project(parser)
-    add_options(parser, TrainConfig, skip=("parent", "layers", "start", "replay"))
+    add_options(parser, TrainConfig, skip=("parent", "layers", "start", "rehearse"))
 
 
 def _train(

@@ -49,10 +49,10 @@ class TrainConfig(Config):
         description="What voxels count that were seen beside an edit and left as they "
         "were; 0 for nothing.",
     )
-    replay: bool = Field(
-        False,
-        description="Whether every fourth patch of a fine-tuning lies where nobody "
-        "labelled, so that it keeps what the model knew.",
+    rehearse: bool = Field(
+        True,
+        description="Whether every fourth patch of a fine-tuning is one that the model "
+        "learned from before, so that it keeps what it knew.",
     )
     rater_kind: RaterKind = Field(
         "named",

@@ -16,6 +16,7 @@ from torch import Tensor
 from napari_unetseg.data.classes import ClassInfo
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.geometry import Zyx, zyx
+from napari_unetseg.models.exemplars import EXEMPLARS, write_exemplars
 from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.store import ModelCard, ModelStore
 from napari_unetseg.models.unet import UNet
@@ -111,6 +112,7 @@ def register_version(
     calibration: dict[str, Any] | None = None,
     gate: Verdict | None = None,
     sample: np.ndarray | None = None,
+    exemplars: np.ndarray | None = None,
     half: bool = False,
 ) -> ModelCard:
     """Measure the halo of a network and add it to the store as a version.
@@ -128,6 +130,8 @@ def register_version(
         Fields of the card.
     sample, half
         Normalised voxels czyx for measuring the halo; store weights with 16 bits.
+    exemplars
+        Pieces of what it learned from, normalised float32 (piece, c, z, y, x).
     """
     halo = measure_halo(calibrated(network, temperature), network.spec, sample=sample)
     card = ModelCard(
@@ -151,6 +155,8 @@ def register_version(
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"
         save_weights(network, weights, half=half)
+        if exemplars is not None:
+            write_exemplars(Path(folder) / EXEMPLARS, exemplars)
         return store.register(card, weights)
 
 

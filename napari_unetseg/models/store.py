@@ -30,6 +30,7 @@ from napari_unetseg.errors import (
     explained_writing,
 )
 from napari_unetseg.geometry import Zyx
+from napari_unetseg.models.exemplars import EXEMPLARS
 from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.verdict import Verdict
 
@@ -158,6 +159,8 @@ class ModelStore:
     def register(self, card: ModelCard, weights_path: Path | str) -> ModelCard:
         """Add a version: its weights are copied, its folder appears at once.
 
+        Exemplars that lie beside the weights are copied, too.
+
         Returns
         -------
         ModelCard
@@ -180,6 +183,8 @@ class ModelStore:
             partial.mkdir()
             try:
                 shutil.copyfile(source, partial / WEIGHTS)
+                if _inside(source.parent, EXEMPLARS).is_file():
+                    shutil.copyfile(source.parent / EXEMPLARS, partial / EXEMPLARS)
                 stored = card.replace(weights_sha256=sha256(partial / WEIGHTS))
                 (partial / CARD).write_text(stored.model_dump_json(indent=2), "utf-8")
                 _sync(partial / WEIGHTS)

@@ -16,10 +16,11 @@ from napari_unetseg.errors import TrainingError
 from napari_unetseg.geometry import Box, Zyx, zyx
 from napari_unetseg.training.augment import augment
 from napari_unetseg.training.hold_out import held_out_boxes, overlaps_any, without
+from napari_unetseg.training.rehearsal import fitted
 from napari_unetseg.training.training_set import Labels, TrainingSet
 
 CENTRES_PER_REGION = 256
-REPLAYED = 4  # every so many patches one lies where nobody labelled
+REHEARSED = 4  # every so many patches one is an exemplar
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Patches:
         Boxes that the parent or its ancestors learned from; others are held out first.
     mirror
         Whether patches are mirrored and turned at random.
-    replay
-        Middles of patches that nobody labelled; every fourth patch is one of them.
+    rehearsed
+        Exemplars czyx of the origin; every fourth patch is one of them.
 
     Attributes
     ----------
@@ -83,7 +84,7 @@ class Patches:
         seed: int,
         learned: tuple[Box, ...] = (),
         mirror: bool = True,
-        replay: Sequence[Zyx] = (),
+        rehearsed: Sequence[np.ndarray] = (),
     ) -> None:
         self._volume, self._normalisation = volume, normalisation
         self._labels = labels.labels
@@ -100,7 +101,7 @@ class Patches:
             for part in without(box, self.held_out)
         )
         self._centres = self._kept(found, labels.rejected)
-        self._replay, self._n_drawn = list(replay), 0
+        self._rehearsed, self._n_drawn = rehearsed, 0
 
     def draw(self, size: int) -> Batch:
         """Return a batch of changed patches."""
@@ -142,8 +143,16 @@ class Patches:
         box = Box.around(centres[len(centres) // 2], size).clipped(self._volume.shape)
         return self._normalisation.apply(self._volume.read(box, missing="fill"))
 
+    def exemplars(self, n: int) -> list[np.ndarray]:
+        """Return patches around labels as they are, normalised float32 czyx."""
+        boxes = [Box.around(self._next_centre(), self.patch) for _ in range(n)]
+        return [self._image(box) for box in boxes]
+
     def _one(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return a changed patch: image czyx, ids and weights of all raters rzyx."""
+        self._n_drawn += 1
+        if self._rehearsed and self._n_drawn % REHEARSED == 0:
+            return self._rehearsal()
         centre = self._next_centre()
         jitter = [int(self._rng.integers(-(n // 4), n // 4 + 1)) for n in self.patch]
         middle = [
@@ -166,11 +175,16 @@ class Patches:
         ids, hundredths = np.split(moved, 2)
         return voxels, ids, np.where(ids == UNSET, 0, hundredths / np.float32(100))
 
+    def _rehearsal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return a changed exemplar, of which nothing is known."""
+        chosen = self._rehearsed[int(self._rng.integers(len(self._rehearsed)))]
+        image = fitted(chosen, self.patch, self._rng)
+        nothing = np.full((1 + len(self._raters), *self.patch), UNSET, np.uint8)
+        voxels, ids = augment(image, nothing, self._rng, mirror=self._mirror)
+        return voxels, ids, np.zeros(ids.shape, np.float32)
+
     def _next_centre(self) -> Sequence[int]:
-        """Return the middle of the next patch: a label, or a place to replay."""
-        self._n_drawn += 1
-        if self._replay and self._n_drawn % REPLAYED == 0:
-            return self._replay[int(self._rng.integers(len(self._replay)))]
+        """Return a labelled voxel, of every class as often as of any other."""
         classes = list(self._centres)
         centres = self._centres[classes[int(self._rng.integers(len(classes)))]]
         centre: np.ndarray = centres[int(self._rng.integers(len(centres)))]

@@ -34,6 +34,7 @@ from napari_unetseg.events import (
 )
 from napari_unetseg.geometry import Zyx
 from napari_unetseg.models.backends.torch import give_back_at_once, use_threads
+from napari_unetseg.models.exemplars import MOST
 from napari_unetseg.models.registration import register_version
 from napari_unetseg.models.store import ModelCard, ModelStore
 from napari_unetseg.models.verdict import NOT_COMPARED
@@ -42,7 +43,7 @@ from napari_unetseg.training.calibration import calibration_report, fit_temperat
 from napari_unetseg.training.dataset import Patches
 from napari_unetseg.training.loop import Loop
 from napari_unetseg.training.plan import TrainingPlan
-from napari_unetseg.training.replay import unlabelled_places
+from napari_unetseg.training.rehearsal import exemplars_of, rehearsed_patches
 from napari_unetseg.training.starting_network import starting_network
 from napari_unetseg.training.training_set import TrainingSet
 
@@ -119,7 +120,8 @@ def train(
         give_back_at_once()
     is_named = network.spec.rater_kind == "named"
     raters = heads if is_named else job.training_set.raters_among(job.raters)
-    patches = _patches(job, volume, raters, patch)
+    rehearsed = rehearsed_patches(job.begins_with, volume.n_channels)
+    patches = _patches(job, volume, raters, patch, rehearsed)
     on_event(RunStarted("train", job.config.steps, subject=job.version))
     loop = Loop(network, patches, job, on_event, is_cancelled)
     loop.run()
@@ -143,12 +145,17 @@ def train(
         calibration=calibration_report(answers, temperature),
         gate=NOT_COMPARED,
         sample=patches.sample(),
+        exemplars=exemplars_of(patches.exemplars(MOST), rehearsed, patch),
         half=job.half,
     )
 
 
 def _patches(
-    job: TrainJob, volume: Volume, raters: tuple[str, ...], patch: Zyx
+    job: TrainJob,
+    volume: Volume,
+    raters: tuple[str, ...],
+    patch: Zyx,
+    rehearsed: tuple[np.ndarray, ...],
 ) -> Patches:
     return Patches(
         volume,
@@ -159,17 +166,8 @@ def _patches(
         seed=job.config.seed,
         learned=learned_boxes(job.parent_dir, volume),
         mirror=job.config.mirror,
-        replay=_replay(job, volume, patch),
+        rehearsed=rehearsed if job.config.rehearse else (),
     )
-
-
-def _replay(job: TrainJob, volume: Volume, patch: Zyx) -> tuple[Zyx, ...]:
-    """Return where the parent is asked what it knew; only a fine-tuning has one."""
-    if job.parent_dir is None or not job.config.replay:
-        return ()
-    rng = np.random.default_rng(job.config.seed)
-    labels = job.training_set.labels
-    return unlabelled_places(job.predictions, labels, volume.shape, patch, rng)
 
 
 def _provenance(job: TrainJob, loop: Loop) -> dict[str, Any]:

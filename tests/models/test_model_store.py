@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from napari_unetseg.errors import (
     ModelNotFoundError,
     UnsafeCheckpointError,
 )
+from napari_unetseg.models.exemplars import EXEMPLARS, read_exemplars, write_exemplars
 from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.store import (
     CARD,
+    LEFT_OVER_S,
     WEIGHTS,
     ModelCard,
     ModelStore,
@@ -99,6 +102,33 @@ def test_a_failed_registration_leaves_nothing(
         store.register(make_card(), weights)
     assert store.versions() == []
     assert list(store.folder.iterdir()) == []
+
+
+def test_what_a_killed_program_left_is_removed_in_time(
+    store: ModelStore, make_card: MakeCard, weights: Path
+) -> None:
+    old, new = store.folder / ".partial-old", store.folder / ".partial-new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "weights.safetensors").touch()
+    an_hour_ago = time.time() - LEFT_OVER_S - 1
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    store.register(make_card(), weights)
+    assert not old.exists()
+    assert new.exists(), "somebody may be writing it"
+    assert store.versions() == ["v1"]
+
+
+def test_exemplars_beside_the_weights_are_kept(
+    store: ModelStore, make_card: MakeCard, weights: Path, tmp_path: Path
+) -> None:
+    write_exemplars(weights.parent / EXEMPLARS, np.ones((2, 1, 4, 4, 4), np.float32))
+    store.register(make_card(), weights)
+    other = ModelStore(tmp_path / "elsewhere")
+    other.import_from(store.dir("v1"))
+    found = read_exemplars(other.dir("v1"))
+    assert found is not None
+    assert found.shape == (2, 1, 4, 4, 4)
 
 
 def test_a_missing_version_names_those_that_exist(
