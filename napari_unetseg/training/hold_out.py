@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -25,8 +26,9 @@ def held_out_boxes(
     """Return boxes that are measured and not learned from; they overlap no other.
 
     With few boxes none is held out: every label counts more than the figure. No class
-    loses more than a part of its labels. Boxes with objects of many classes come before
-    those with background alone, which say nothing of how well objects are found.
+    loses more than a part of its labels. Boxes with objects come before those with
+    background alone, which say nothing of how well objects are found, and those with
+    classes that are in many boxes first: a class is judged if several of them have it.
 
     Parameters
     ----------
@@ -50,9 +52,12 @@ def held_out_boxes(
     held: list[Box] = []
     shuffled = [boxes[i] for i in rng.permutation(len(boxes))]
 
+    n_boxes = Counter(class_id for classes in found.values() for class_id in classes)
+    n_boxes[0] = 0
+
     def rank(box: Box) -> tuple[bool, bool, int]:
-        n_classes = sum(class_id > 0 for class_id in found[box])
-        return overlaps_any(box, learned), box not in whole, -n_classes
+        worth = sum(n_boxes[class_id] for class_id in found[box])
+        return overlaps_any(box, learned), box not in whole, -worth
 
     for box in sorted(shuffled, key=rank):
         if len(held) == _how_many(len(found)):

@@ -74,6 +74,17 @@ def test_boxes_with_objects_of_many_classes_come_first(seed: int) -> None:
     assert len({boxes[0] for boxes in drawn}) > 1, "among equals chance decides"
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_class_of_many_boxes_comes_before_one_of_few(seed: int) -> None:
+    boxes = [Box((4 * n, 0, 0), (4 * n + 1, 8, 8)) for n in range(12)]
+    at = np.zeros((10, 3), np.int64)
+    classes = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2]
+    found = {box: {0: at, c: at} for box, c in zip(boxes, classes, strict=True)}
+    held = held_out_boxes(found, np.random.default_rng(seed))
+    assert len(held) == 3
+    assert set(held) <= set(boxes[:8])
+
+
 def test_what_is_held_out_is_not_learned_from_any_region(patches: Patches) -> None:
     assert len(patches.held_out) == 3
     assert not any(overlaps_any(box, patches.held_out) for box in patches.learned)
