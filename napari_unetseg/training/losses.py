@@ -140,7 +140,8 @@ def _coarser(
 class Parent:
     """The network that a fine-tuning began with: it must not be forgotten.
 
-    Where nothing is labelled and it was sure, its answer is kept (distillation); its
+    Where nothing is labelled and it was sure, its answer is kept (distillation); of a
+    patch without any label, an exemplar of what it learned from, all of its answer. Its
     convolutions hold on to those of the child (L2-SP). Norms and heads are free.
     """
 
@@ -166,19 +167,28 @@ class Parent:
         with torch.no_grad():
             parent = self._network(image)
         free = target.sum(1) == 0
-        loss = _divergence(child.consensus, parent.consensus, free)
+        trusted = free.flatten(1).all(1).view(-1, 1, 1, 1)
+        loss = _divergence(child.consensus, parent.consensus, free, trusted)
         # Draws of a hidden style are others at every step.
         if child.raters is not None and self._network.spec.rater_kind != "latent":
             pairs = zip(child.raters.unbind(1), parent.raters.unbind(1), strict=True)
-            parts = [_divergence(mine, yours, free) for mine, yours in pairs]
+            parts = [_divergence(mine, yours, free, trusted) for mine, yours in pairs]
             loss = loss + torch.stack(parts).mean()
         return DISTILLATION * loss
 
 
-def _divergence(child: Tensor, parent: Tensor, free: Tensor) -> Tensor:
-    """Return T²·KL(parent ‖ child) over unlabelled voxels where the parent is sure."""
+def _divergence(child: Tensor, parent: Tensor, free: Tensor, trusted: Tensor) -> Tensor:
+    """Return T²·KL(parent ‖ child) over free voxels where the parent is believed.
+
+    Parameters
+    ----------
+    child, parent
+        Logits (batch, class, z, y, x).
+    free, trusted
+        Which voxels, and in which patches it is believed all; bool (batch, z, y, x).
+    """
     parent = parent.float()
-    sure = free & (parent.softmax(1).amax(1) >= CONFIDENT)
+    sure = free & (trusted | (parent.softmax(1).amax(1) >= CONFIDENT))
     if not bool(sure.any()):
         return child.sum() * 0.0
     mine = (child.float().movedim(1, -1)[sure] / TEMPERATURE).log_softmax(1)

@@ -115,6 +115,21 @@ def test_distillation_speaks_where_nothing_is_labelled(network: UNet) -> None:
     assert child.consensus.grad[:, :, 4:].abs().sum() > 0
 
 
+def test_of_an_exemplar_all_that_the_parent_says_counts(network: UNet) -> None:
+    parent, image = Parent(network), torch.randn(2, 1, 8, 8, 8)  # sure of nothing
+    child = network(image)
+    child.consensus.retain_grad()
+    changed = child._replace(
+        consensus=child.consensus + torch.tensor([1.0, 0.0]).view(1, 2, 1, 1, 1)
+    )
+    ids = torch.full((2, 8, 8, 8), IGNORE)
+    ids[0, 0, 0, 0] = 1
+    parent.distillation(image, changed, one_hot(ids, 2)).backward()
+    assert child.consensus.grad is not None
+    assert child.consensus.grad[0].abs().sum() == 0
+    assert (child.consensus.grad[1].abs().sum(0) > 0).all()
+
+
 def test_weights_by_hand() -> None:
     # Two voxels, a class each, known with weights 1 and ½; the share of the right
     # class is ½ and ¼. Classes weigh 1/√count, but no rarer than one voxel: 1 and 1.
