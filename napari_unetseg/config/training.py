@@ -51,7 +51,7 @@ class TrainConfig(Config):
     )
     rehearse: bool = Field(
         True,
-        description="Whether every fourth patch of a fine-tuning is one that the model "
+        description="Whether every second patch of a fine-tuning is one that the model "
         "learned from before, so that it keeps what it knew.",
     )
     rater_kind: RaterKind = Field(

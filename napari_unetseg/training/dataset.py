@@ -20,7 +20,7 @@ from napari_unetseg.training.rehearsal import fitted
 from napari_unetseg.training.training_set import Labels, TrainingSet
 
 CENTRES_PER_REGION = 256
-REHEARSED = 4  # every so many patches one is an exemplar
+REHEARSED = 2  # every so many patches one is an exemplar: one in each batch
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Patches:
     mirror
         Whether patches are mirrored and turned at random.
     rehearsed
-        Exemplars czyx of the origin; every fourth patch is one of them.
+        Exemplars czyx of the origin; every second patch is one of them.
 
     Attributes
     ----------

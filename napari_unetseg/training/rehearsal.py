@@ -1,6 +1,6 @@
 """What keeps a fine-tuning from forgetting what its origin was made for.
 
-Every version keeps some patches of what it learned from as *exemplars*. Every fourth
+Every version keeps some patches of what it learned from as *exemplars*. Every second
 patch of a fine-tuning is one of its origin's, and nothing is labelled there: the origin
 alone has something to say (distillation). Of all that keeps networks from forgetting
 rehearsal works best (https://arxiv.org/abs/2407.21216).
