@@ -13,6 +13,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_unetseg.app.effort_verbs import EffortNow
+from napari_unetseg.app.status import counted
 from napari_unetseg.data.effort import Effort
 from napari_unetseg.viewer.card import Fold
 from napari_unetseg.viewer.controls import explain, label, push_button, row, set_hint
@@ -169,9 +170,9 @@ def gain_text(found: Mapping[str, Any]) -> str:
     dice = [f"{name} {value:.2f}" for name, value in last["dice"].items()
             if value is not None]  # fmt: skip
     text = (
-        f"{last['version']} after {last['minutes']:.0f} min and {last['strokes']:,} "
-        f"strokes: Dice {', '.join(dice) or '–'} · HCE {last['hce_per_mvoxel']:,.0f} "
-        "per Mvoxel reviewed"
+        f"{last['version']} after {last['minutes']:.0f} min and "
+        f"{counted(last['strokes'], 'stroke')}: Dice {', '.join(dice) or '–'} · "
+        f"HCE {last['hce_per_mvoxel']:,.0f} per Mvoxel reviewed"
     )
     share = last["n_own"] / last["n_voxels"]
     return f"{text} · its own reference for {share:.0%}" if share else text

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetseg.app.model_actions import VersionState, state_of
 from napari_unetseg.app.project import Project
-from napari_unetseg.app.status import JobState, JobStatus
+from napari_unetseg.app.status import JobState, JobStatus, counted
 from napari_unetseg.config import TrainConfig
 from napari_unetseg.events import StepDone
 from napari_unetseg.viewer.card import Fold
@@ -175,10 +175,10 @@ class LearnPanel(Panel):
             return progress_text(self.session.job, self.session.training_steps)
         store, version = project.corrections, project.active_model
         if version is None:
-            return f"{store.n_strokes} strokes · no model yet"
+            return f"{counted(store.n_strokes, 'stroke')} · no model yet"
         known = project.models.card(version).training.get("strokes", ())
         n = store.strokes_since(known)
-        since = f"{n} stroke{'' if n == 1 else 's'} since {version}"
+        since = f"{counted(n, 'stroke')} since {version}"
         candidate = _newest_candidate(project)
         return f"{candidate} is a candidate · {since}" if candidate else since
 
