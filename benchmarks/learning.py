@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,88 +82,97 @@ def study(
 def run(args: argparse.Namespace, figures: dict[str, Any]) -> None:
     """Do all parts; ``figures`` grow and are written as they come."""
     plan: Plan = QUICK if args.quick else FULL
-    wants_loop = bool({"loop", "worklist"} & set(args.parts))
-    needed = dict.fromkeys(
-        [*(args.sets if wants_loop else []),
-         *([learning_gate.SET] if {"cost", "null"} & set(args.parts) else [])]
-    )  # fmt: skip
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory() as scratch,
         ProcessPoolExecutor(args.workers, mp_context=context) as pool,
     ):
         folder = (args.keep or Path(scratch)) / ("quick" if args.quick else "full")
-        jobs = {name: pool.submit(prepare, name, folder, plan) for name in needed}
+        todo = Run(pool, folder, plan, args, figures)
+        todo.parents()
+        if "cost" in args.parts:  # while nothing else runs
+            todo.costs()
+        if {"loop", "worklist"} & set(args.parts):
+            todo.studies()
+        if "null" in args.parts:
+            todo.trials()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be done, where, and the figures so far."""
+
+    pool: Executor
+    folder: Path
+    plan: Plan
+    args: argparse.Namespace
+    figures: dict[str, Any]
+
+    def parents(self) -> None:
+        """Make the models that are put right."""
+        parts = set(self.args.parts)
+        needed = list(self.args.sets) if {"loop", "worklist"} & parts else []
+        needed += [learning_gate.SET] if {"cost", "null"} & parts else []
+        jobs = {
+            name: self.pool.submit(prepare, name, self.folder, self.plan)
+            for name in dict.fromkeys(needed)
+        }
         parents = {name: job.result() for name, job in jobs.items()}
-        figures["parents"] = figures.get("parents", {}) | parents
+        self.figures["parents"] = self.figures.get("parents", {}) | parents
         for name, parent in parents.items():
             print(f"{name}: parent {mean(parent['dice']):.3f}, on its probe "
                   f"{parent['probe_dice']:.3f}", flush=True)  # fmt: skip
-        if "cost" in args.parts:  # while nothing else runs
-            job = pool.submit(learning_costs.round_seconds, folder, plan)
-            figures["round"] = job.result()
-            side = QUICK_SIDE if args.quick else SIDE
-            figures["memory"] = learning_costs.memory(side)
-            write_report(args.json, figures, quiet=True)
-        if wants_loop:
-            studies(pool, folder, plan, args, figures)
-        if "null" in args.parts:
-            trials(pool, folder, plan, args, figures)
 
+    def costs(self) -> None:
+        """Measure the time of a round, and the memory of a step."""
+        job = self.pool.submit(learning_costs.round_seconds, self.folder, self.plan)
+        self.figures["round"] = job.result()
+        side = QUICK_SIDE if self.args.quick else SIDE
+        self.figures["memory"] = learning_costs.memory(side)
+        self._write()
 
-def studies(
-    pool: Executor,
-    folder: Path,
-    plan: Plan,
-    args: argparse.Namespace,
-    figures: dict[str, Any],
-) -> None:
-    """Do the studies that the report does not hold yet."""
-    rows = figures.setdefault("studies", [])
-    parts = set(args.parts)
+    def studies(self) -> None:
+        """Do the studies that the report does not hold yet."""
+        rows = self.figures.setdefault("studies", [])
+        waiting = [
+            self.pool.submit(study, name, seed, self.folder, self.plan, self.args.parts)
+            for seed in range(self.plan.seeds)
+            for name in self.args.sets
+            if not any(self._is_of(row, name, seed) for row in rows)
+        ]
+        for future in as_completed(waiting):
+            done = future.result()
+            same = (done["set"], done["seed"])
+            rows[:] = [row for row in rows if (row["set"], row["seed"]) != same]
+            rows.append(done)
+            self._write()
 
-    def is_there(name: str, seed: int) -> bool:
-        return any(
+    def trials(self) -> None:
+        """Do the trials of the gate that the report does not hold yet."""
+        rows = self.figures.setdefault("null", [])
+        there = {(row["kind"], row["number"]) for row in rows}
+        waiting = [
+            self.pool.submit(learning_gate.trial, kind, number, self.folder, self.plan)
+            for number in range(QUICK_TRIALS if self.args.quick else TRIALS)
+            for kind in learning_gate.KINDS
+            if (kind, number) not in there
+        ]
+        for future in as_completed(waiting):
+            rows.append(future.result())
+            self._write()
+
+    def _is_of(self, row: Mapping[str, Any], name: str, seed: int) -> bool:
+        """Whether a row of the report is this study, all that is asked for."""
+        parts = self.args.parts
+        return (
             (row["set"], row["seed"]) == (name, seed)
-            and row["plan"] == asdict(plan)
+            and row["plan"] == asdict(self.plan)
             and ("dense" in row or "loop" not in parts)
             and ("scan" in row or "worklist" not in parts)
-            for row in rows
         )
 
-    waiting = [
-        pool.submit(study, name, seed, folder, plan, args.parts)
-        for seed in range(plan.seeds)
-        for name in args.sets
-        if not is_there(name, seed)
-    ]
-    for future in as_completed(waiting):
-        done = future.result()
-        same = (done["set"], done["seed"])
-        rows[:] = [row for row in rows if (row["set"], row["seed"]) != same]
-        rows.append(done)
-        write_report(args.json, figures, quiet=True)
-
-
-def trials(
-    pool: Executor,
-    folder: Path,
-    plan: Plan,
-    args: argparse.Namespace,
-    figures: dict[str, Any],
-) -> None:
-    """Do the trials of the gate that the report does not hold yet."""
-    rows = figures.setdefault("null", [])
-    there = {(row["kind"], row["number"]) for row in rows}
-    waiting = [
-        pool.submit(learning_gate.trial, kind, number, folder, plan)
-        for number in range(QUICK_TRIALS if args.quick else TRIALS)
-        for kind in learning_gate.KINDS
-        if (kind, number) not in there
-    ]
-    for future in as_completed(waiting):
-        rows.append(future.result())
-        write_report(args.json, figures, quiet=True)
+    def _write(self) -> None:
+        write_report(self.args.json, self.figures, quiet=True)
 
 
 def summary(figures: Mapping[str, Any]) -> dict[str, Any]:
