@@ -96,10 +96,11 @@ def _classes(found: Mapping[str, Any]) -> Iterator[str]:
             "Fleiss' kappa of each class",
         )
     )  # fmt: skip
-    worst = min(near, key=lambda name: near[name]["fleiss_kappa"] or 0)
-    yield paragraph(
-        f"Fleiss' kappa near the objects, 0 to 1. Raters agree least on {worst}."
-    )
+    said = "Fleiss' kappa near the objects, 0 to 1."
+    if len(near) > 1:
+        worst = min(near, key=lambda name: near[name]["fleiss_kappa"] or 0)
+        said += f" Raters agree least on {worst}."
+    yield paragraph(said)
     yield table(
         ("class", "agreement", "Fleiss' kappa", "alpha", "Dice", *found["names"]),
         [
@@ -144,11 +145,12 @@ def _patterns(found: Mapping[str, Any]) -> Iterator[str]:
     yield paragraph(words.about_patterns(found["near"]))
     if not rows:
         return
-    yield paragraph("From left to right: " + ", ".join(found["names"]) + ".")
+    names = ", ".join(found["names"])
+    yield paragraph(f"From left to right: {names}; a dash is background.")
     most = max(row["n_voxels"] for row in rows)
     shown = [
         BarRow(
-            " · ".join(row["votes"]),
+            " · ".join("–" if vote == "background" else vote for vote in row["votes"]),
             row["n_voxels"] / most,
             words.count(row["n_voxels"]),
             row["disagreement"] > 0,

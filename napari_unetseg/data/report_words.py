@@ -18,8 +18,10 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a share as a percentage."""
-    return "–" if value is None else f"{100 * value:.1f} %"
+    """Return a share as a percentage; 100 % is all and no less."""
+    if value is None:
+        return "–"
+    return "> 99.9 %" if 0.9995 <= value < 1 else f"{100 * value:.1f} %"
 
 
 def count(n: int) -> str:

@@ -18,6 +18,7 @@ from napari_unetseg.data.report_words import (
     about_dice,
     about_kappa,
     about_missing,
+    percent,
 )
 from napari_unetseg.geometry import Box
 
@@ -114,6 +115,22 @@ def test_a_matrix_is_the_stronger_the_higher_the_number() -> None:
 )  # fmt: skip
 def test_words_for_kappa_are_those_of_landis_and_koch(kappa, word) -> None:
     assert word in about_kappa(kappa)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(1.0, "100.0 %"), (0.9997, "> 99.9 %"), (0.9994, "99.9 %"), (0.0, "0.0 %"),
+     (None, "–")],
+)  # fmt: skip
+def test_only_all_is_a_hundred_percent(share, said) -> None:
+    assert percent(share) == said
+
+
+def test_votes_are_read_without_the_word_background(found, tmp_path: Path) -> None:
+    html = Path(write_report(tmp_path, found, TITLE)["report"]).read_text("utf-8")
+    assert "a dash is background" in html
+    assert "&lt;b&gt;cell&lt;/b&gt; · – · –" in html
+    assert "agree least" not in html, "there is one class"
 
 
 def test_many_missing_votes_are_pointed_out() -> None:
