@@ -53,7 +53,7 @@ FULL = Plan(
 QUICK = Plan(
     seeds=1, rounds=2, parent_steps=60, round_steps=10, long_steps=20, null_steps=5
 )
-QUICK_SETS = ("phantom", "vnc")
+QUICK_SETS = ("phantom",)
 TRIALS, QUICK_TRIALS = 20, 5  # of the gate, for each kind of labels
 SIDE, QUICK_SIDE = 96, 64
 
