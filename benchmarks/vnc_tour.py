@@ -59,7 +59,7 @@ class Tour:
 
     def run(self, steps: int) -> None:
         """Predict, and go through all rounds."""
-        self._session.set_preferences(Preferences(finetune_steps=steps))
+        self._session.set_preferences(Preferences(finetune_steps=steps, flips=1))
         self._predict()
         self._look("0-parent")
         self._note(0.0, 0.0, "")
