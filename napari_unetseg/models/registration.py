@@ -14,13 +14,11 @@ import torch
 from torch import Tensor
 
 from napari_unetseg.data.classes import ClassInfo
-from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.geometry import Zyx, zyx
 from napari_unetseg.models.exemplars import EXEMPLARS, write_exemplars
 from napari_unetseg.models.spec import NetworkSpec
-from napari_unetseg.models.store import ModelCard, ModelStore
+from napari_unetseg.models.store import WEIGHTS, ModelCard, ModelStore
 from napari_unetseg.models.unet import UNet
-from napari_unetseg.models.verdict import Verdict
 from napari_unetseg.models.weights import save_weights
 
 TOLERANCE = 1e-3
@@ -100,20 +98,11 @@ def register_version(
     classes: Sequence[ClassInfo],
     raters: Sequence[str] = (),
     version: str | None = None,
-    name: str = "",
-    description: str = "",
-    parent: str | None = None,
-    normalisation: Normalisation | None = None,
-    voxel_size: tuple[float, float, float] | None = None,
-    patch: Zyx | None = None,
-    training: dict[str, Any] | None = None,
-    metrics: dict[str, Any] | None = None,
     temperature: float = 1.0,
-    calibration: dict[str, Any] | None = None,
-    gate: Verdict | None = None,
     sample: np.ndarray | None = None,
     exemplars: np.ndarray | None = None,
     half: bool = False,
+    **about: Any,
 ) -> ModelCard:
     """Measure the halo of a network and add it to the store as a version.
 
@@ -125,39 +114,38 @@ def register_version(
         What its logits mean.
     version
         Name of the version; the next number if missing.
-    name, description, parent, normalisation, voxel_size, patch, training, metrics, \
-    temperature, calibration, gate
-        Fields of the card.
-    sample, half
-        Normalised voxels czyx for measuring the halo; store weights with 16 bits.
-    exemplars
-        Pieces of what it learned from, normalised float32 (piece, c, z, y, x).
+    temperature
+        Divides all logits when it predicts; the halo is measured so.
+    sample, exemplars
+        Normalised voxels for measuring the halo, czyx; pieces of what it learned from,
+        float32 (piece, c, z, y, x).
+    half
+        Store weights with 16 bits.
+    about
+        Any other fields of the :class:`~napari_unetseg.models.store.ModelCard`, which
+        refuses what it does not know.
     """
     halo = measure_halo(calibrated(network, temperature), network.spec, sample=sample)
     card = ModelCard(
         version=version or store.next_version(),
-        name=name,
-        description=description,
-        parent=parent,
         spec=network.spec,
         classes=tuple(classes),
         raters=tuple(raters) if network.spec.has_raters else (),
-        normalisation=normalisation,
-        voxel_size=voxel_size,
-        patch=patch,
         halo=halo,
-        training=training or {},
-        metrics=metrics or {},
         temperature=temperature,
-        calibration=calibration or {},
-        gate=gate,
+        **about,
     )
     with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "weights.safetensors"
+        weights = Path(folder) / WEIGHTS
         save_weights(network, weights, half=half)
-        if exemplars is not None:
-            write_exemplars(Path(folder) / EXEMPLARS, exemplars)
+        _write_beside(weights, exemplars)
         return store.register(card, weights)
+
+
+def _write_beside(weights: Path, exemplars: np.ndarray | None) -> None:
+    """Write exemplars, if there are any, where the store looks for them."""
+    if exemplars is not None:
+        write_exemplars(weights.with_name(EXEMPLARS), exemplars)
 
 
 @dataclass(frozen=True)

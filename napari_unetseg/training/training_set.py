@@ -215,11 +215,7 @@ def collect(
         if not annotators or reviewed.annotator in annotators
     ]
     chunks = [(name, box) for name in names for box in corrections.labelled_boxes(name)]
-    regions = [
-        Region(part, "corrected", name)
-        for name, box in chunks
-        for part in labelled_parts(corrections.read(name, box) != UNSET, box)
-    ]
+    regions = _corrected(corrections, chunks)
     regions += [Region(region.box, "reviewed", name) for name, region in accepted]
 
     def labels_of(people: tuple[str, ...]) -> CorrectedLabels:
@@ -241,6 +237,17 @@ def collect(
         corrections.stroke_ids(names),
         () if labels.hints is None else labels.hints.rejected_boxes,
     )
+
+
+def _corrected(
+    corrections: CorrectionStore, chunks: Iterable[tuple[str, Box]]
+) -> list[Region]:
+    """Return where people worked, of the chunks that they labelled, each by name."""
+    return [
+        Region(part, "corrected", name)
+        for name, box in chunks
+        for part in labelled_parts(corrections.read(name, box) != UNSET, box)
+    ]
 
 
 def from_label_arrays(
