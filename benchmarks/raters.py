@@ -5,8 +5,8 @@ of its probability, a band around its boundary, mirrored passes, dropout, three
 networks. All networks learn from the same images for as many steps. Choices (the width
 of the band) are made on validation images; test images are seen once.
 
-A default's masks are those of all raters at four heights of their probability each, as
-the window shows them one by one.
+A default's masks are those of all raters at all heights of their probability, as the
+window shows them one by one.
 
 Distances of masks are given in three forms. ``u_ged`` is the one without bias: heads
 are all there are, masks by dropout or of a hidden style were drawn; on the synthetic
@@ -47,6 +47,7 @@ from benchmarks.rater_methods import (
 )
 from benchmarks.rater_models import Trained, dropout, trained
 from benchmarks.rater_sets import SETS, Case, RaterSet
+from benchmarks.rater_softness import drawn_apart
 from napari_unetseg.models import rater_metrics as metrics
 
 BANDS = (0.7, 1.0, 1.5, 2.0, 3.0)  # widths, voxels
@@ -213,6 +214,13 @@ def run(names: Sequence[str], folder: Path, args: argparse.Namespace) -> dict[st
                 "temperature": {k: m.card.temperature for k, m in models.items()},
             }
             _print(name, tables[name]["test"])
+            if "named" in models:
+                data = _set(name, quick)
+                apart = tables[name]["softness_drawn_apart"] = {
+                    "validation": drawn_apart(models["named"], data.validation),
+                    "test": drawn_apart(models["named"], data.test),
+                }
+                print("  softness drawn apart", apart, flush=True)
             if name == "bubil":  # more images of more people than the other real set
                 people = tables[name]["people_for_people"] = people_for_people(
                     _set(name, quick)

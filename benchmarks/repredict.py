@@ -40,16 +40,13 @@ def make_volume(path: Path, edge: int, *, is_dense: bool) -> np.ndarray:
     shape = zyx((TILE[0], edge * TILE[1], edge * TILE[2]))
     image = np.empty(shape, np.uint8)
     truth = np.zeros(shape, np.uint8)
-    rng = np.random.default_rng(0)
     for number in range(edge * edge):
         y, x = number // edge * TILE[1], number % edge * TILE[2]
         here = np.s_[:, y : y + TILE[1], x : x + TILE[2]]
-        phantom = make_phantom(TILE, seed=number % 4, contrast="shifted")
-        if is_dense or number % 4 == 0:
-            image[here], truth[here] = phantom.image, phantom.truth
-        else:
-            empty = phantom.image[phantom.truth == 0]
-            image[here] = rng.choice(empty, TILE)
+        phantom = make_phantom(
+            TILE, number, "shifted", is_empty=not is_dense and number % 4 > 0
+        )
+        image[here], truth[here] = phantom.image, phantom.truth
     group = create_image(
         path, shape=shape, dtype="uint8", chunk=(64, 64, 64), voxel_size=(1, 1, 1)
     )

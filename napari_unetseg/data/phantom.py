@@ -70,7 +70,11 @@ _LOOKS: Mapping[Contrast, _Look] = {
 
 
 def make_phantom(
-    shape: Zyx = (64, 128, 128), seed: int = 0, contrast: Contrast = "standard"
+    shape: Zyx = (64, 128, 128),
+    seed: int = 0,
+    contrast: Contrast = "standard",
+    *,
+    is_empty: bool = False,
 ) -> Phantom:
     """Make a phantom; the same arguments always give the same one.
 
@@ -81,10 +85,14 @@ def make_phantom(
     contrast
         ``"shifted"`` looks different from ``"standard"`` in the way another microscope
         does.
+    is_empty
+        Without cells and fibres: nothing but background and specks.
     """
     rng = np.random.default_rng(seed)
-    cells = _cells(shape, rng)
-    fibres = _fibres(shape, rng) & (cells == 0)
+    cells, fibres = np.zeros(shape, np.int32), np.zeros(shape, bool)
+    if not is_empty:
+        cells = _cells(shape, rng)
+        fibres = _fibres(shape, rng) & (cells == 0)
     truth = np.where(cells > 0, CELL, np.where(fibres, FIBRE, 0)).astype(np.uint8)
     image = _photograph(cells, fibres, _LOOKS[contrast], rng)
     raters = {

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-HEIGHTS = (0.125, 0.375, 0.625, 0.875)  # four masks of a rater that stand for all
+# Raters are many: in steps of a fifteenth their probabilities take a fraction of the
+# place, and are right at one half.
+RATER_STEPS = 15
+# Between the steps: as many masks, and their mean is the probability.
+HEIGHTS = tuple((number + 0.5) / RATER_STEPS for number in range(RATER_STEPS))
 HALF = 0.5
 
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 
 SLAB_VOXELS = 2**16
-# Of the probabilities of raters, there are many of them: in steps of a fifteenth they
-# take a fraction of the place, and are right at one half.
-RATER_STEPS = 15
 _NUMBERS_PER_LOGIT = 6  # in between, of a slab
 
 

@@ -3,12 +3,19 @@
 With p(e, r) the probabilities of member e (a mirrored pass) and rater r, H the entropy
 divided by log C, and bars for means::
 
-    total     = H(mean over e and r)                     predictive entropy
-    rater     = total − mean_r H(p̄_r)                    what knowing the rater tells
-    model     = mean_r H(p̄_r) − mean_{e,r} H(p(e, r))    what knowing the member tells
-    residual  = mean_{e,r} H(p(e, r))                    softness of each one alone
+    total     = H(mean over e and r)                  predictive entropy
+    softness  = mean_{e,r} H(p(e, r))                 of each answer alone
+    rater     = total − mean_r H(p̄_r) + ½ softness    who draws, and how this time
+    model     = mean_r H(p̄_r) − softness              what knowing the member tells
+    residual  = ½ softness                            what all would see alike
 
     total = rater + model + residual, and no term is negative.
+
+The first part of ``rater`` is what knowing the rater tells, the mutual information of
+label and rater. It alone finds no disagreement where the heads are equally unsure, and
+that is what they are of raters with few labels each. How much of such softness two
+raters resolve differently was fitted to what raters drew, see :data:`APART`. Of a
+single rater nothing is known of others: ``rater`` is 0, and all softness is residual.
 """
 
 from __future__ import annotations
@@ -19,6 +26,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+# Least squares on validation images of four sets of raters gave 0.47 to 0.66.
+APART = 0.5
 _TINY = 1e-30  # its logarithm is a number, and it adds nothing
 
 
@@ -75,16 +84,17 @@ class MemberSums:
         if self._probability is None or self._entropy is None:
             raise ValueError("No member was added.")
         by_rater = self._probability / self.count
-        residual = self._entropy / self.count
+        softness = self._entropy / self.count
         total = entropy_of(by_rater.mean(dim=0, keepdim=True))[0]
         # Of a single member, both are the same.
-        within = residual if self.count == 1 else entropy_of(by_rater).mean(dim=0)
+        within = softness if self.count == 1 else entropy_of(by_rater).mean(dim=0)
+        apart = softness * (APART if len(by_rater) > 1 else 0)
         # Rounding can leave differences of equal numbers just below zero.
         return Uncertainty(
             total=total.clamp(0, 1),
-            rater=(total - within).clamp(0, 1),
-            model=(within - residual).clamp(0, 1),
-            residual=residual.clamp(0, 1),
+            rater=(total - within + apart).clamp(0, 1),
+            model=(within - softness).clamp(0, 1),
+            residual=(softness - apart).clamp(0, 1),
             by_rater=by_rater,
         )
 

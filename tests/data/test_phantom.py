@@ -125,3 +125,12 @@ def test_a_written_phantom_is_a_volume_with_its_labels(
 def test_a_thin_phantom_can_be_made() -> None:
     phantom = make_phantom((4, 40, 40), seed=0)
     assert phantom.truth.any()
+
+
+def test_an_empty_one_has_a_background_and_no_objects() -> None:
+    shape = (16, 32, 32)
+    empty = make_phantom(shape, is_empty=True)
+    assert not empty.truth.any()
+    assert not any(labels.any() for labels in empty.raters.values())
+    background = make_phantom(shape).image[make_phantom(shape).truth == 0]
+    assert abs(np.median(empty.image) - np.median(background)) < 20

@@ -5,6 +5,7 @@ import pytest
 
 from napari_unetseg.data.rater_probability import (
     HEIGHTS,
+    RATER_STEPS,
     labels_at,
     masks_held_possible,
 )
@@ -49,4 +50,10 @@ def test_what_is_held_possible_is_every_rater_at_every_height() -> None:
     two = np.concatenate([ONE_CLASS, ONE_CLASS[..., ::-1]])
     masks = masks_held_possible(two)
     assert masks.shape == (2 * len(HEIGHTS), 6)
-    assert masks.sum(1).tolist() == [5, 5, 3, 3, 1, 1, 1, 1]
+    assert [masks[0].sum(), masks[-1].sum()] == [5, 1]  # generous, strict
+
+
+def test_the_mean_of_what_is_held_possible_is_the_probability() -> None:
+    known = np.arange(RATER_STEPS + 1) * (255 // RATER_STEPS)
+    masks = masks_held_possible(known.astype(np.uint8)[None, None])
+    np.testing.assert_allclose(masks.mean(0), known / 255)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unetseg.models.uncertainty import (
+    APART,
     MemberSums,
     Uncertainty,
     entropy_of,
@@ -63,10 +64,17 @@ def test_two_sure_passes_that_contradict_each_other_are_all_model_part() -> None
     assert maps.rater.item() == pytest.approx(0)
 
 
-def test_doubt_that_all_share_is_residual() -> None:
+def test_of_doubt_within_each_rater_a_half_is_disagreement() -> None:
     maps = summed(one_voxel(0.5, 0.5)[None])
+    assert maps.rater.item() == pytest.approx(APART)
+    assert maps.residual.item() == pytest.approx(1 - APART)
+    assert maps.model.item() == 0
+
+
+def test_a_single_rater_disagrees_with_nobody() -> None:
+    maps = summed(one_voxel(0.5)[None])
     assert maps.residual.item() == pytest.approx(1)
-    assert maps.rater.item() == maps.model.item() == pytest.approx(0)
+    assert maps.rater.item() == maps.model.item() == 0
 
 
 def test_entropy_is_one_where_all_classes_are_equal_and_zero_where_sure() -> None:

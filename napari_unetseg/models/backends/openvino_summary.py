@@ -23,8 +23,10 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 from napari_unetseg.config import RATER_DISAGREEMENT, TOTAL_UNCERTAINTY
 from napari_unetseg.data.predictions import BlockPrediction
+from napari_unetseg.data.rater_probability import RATER_STEPS
 from napari_unetseg.geometry import Box, Zyx
-from napari_unetseg.models.summary import RATER_STEPS, SLAB_VOXELS, Outputs, blank
+from napari_unetseg.models.summary import SLAB_VOXELS, Outputs, blank
+from napari_unetseg.models.uncertainty import APART
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -134,7 +136,8 @@ def summary_model(openvino: Any, outputs: Outputs) -> Any:
     total = graph.entropy(mean, log_mean)
     maps = {TOTAL_UNCERTAINTY: total}
     if outputs.n_raters:
-        maps[RATER_DISAGREEMENT] = op.subtract(total, graph.mean(entropies))
+        agreed = op.multiply(graph.mean(entropies), graph.number(1 - APART))
+        maps[RATER_DISAGREEMENT] = op.subtract(total, agreed)
     results = [
         graph.label(consensus),
         graph.joined([graph.bytes_of(p) for p in consensus[1:]]),

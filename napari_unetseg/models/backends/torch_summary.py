@@ -12,8 +12,9 @@ from napari_unetseg.config import (
     TOTAL_UNCERTAINTY,
 )
 from napari_unetseg.data.predictions import BlockPrediction
+from napari_unetseg.data.rater_probability import RATER_STEPS
 from napari_unetseg.geometry import Box
-from napari_unetseg.models.summary import RATER_STEPS, SLAB_VOXELS, Outputs, blank, fill
+from napari_unetseg.models.summary import SLAB_VOXELS, Outputs, blank, fill
 from napari_unetseg.models.uncertainty import MemberSums, labels_of, quantised
 
 _LARGE_SLAB = 2**24  # where there is no cache to stay in
