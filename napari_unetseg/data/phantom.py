@@ -86,7 +86,7 @@ def make_phantom(
         ``"shifted"`` looks different from ``"standard"`` in the way another microscope
         does.
     is_empty
-        Without cells and fibres: nothing but background and specks.
+        Nothing but background, as outside of a specimen.
     """
     rng = np.random.default_rng(seed)
     cells, fibres = np.zeros(shape, np.int32), np.zeros(shape, bool)
@@ -94,7 +94,8 @@ def make_phantom(
         cells = _cells(shape, rng)
         fibres = _fibres(shape, rng) & (cells == 0)
     truth = np.where(cells > 0, CELL, np.where(fibres, FIBRE, 0)).astype(np.uint8)
-    image = _photograph(cells, fibres, _LOOKS[contrast], rng)
+    look = _LOOKS[contrast]
+    image = _photograph(cells, fibres, look, rng, has_specks=not is_empty)
     raters = {
         "Ana": _drawn_outwards(truth),
         "Bo": _small_ones_missed(truth, cells),
@@ -175,13 +176,19 @@ def _fibres(shape: Zyx, rng: np.random.Generator) -> np.ndarray:
 
 
 def _photograph(
-    cells: np.ndarray, fibres: np.ndarray, look: _Look, rng: np.random.Generator
+    cells: np.ndarray,
+    fibres: np.ndarray,
+    look: _Look,
+    rng: np.random.Generator,
+    *,
+    has_specks: bool,
 ) -> np.ndarray:
     shape = cells.shape
     brightness = rng.normal(look.cell, look.cell_spread, int(cells.max()) + 1)
     image = np.where(cells > 0, brightness[cells], look.background)
     image = np.where(fibres, look.fibre, image)
-    image = np.where(_blobs(shape, rng), look.blob, image)
+    if has_specks:
+        image = np.where(_blobs(shape, rng), look.blob, image)
     image = ndimage.gaussian_filter(image, 0.9)
     image += look.shade * _smooth_noise(shape, 24, rng)
     image += 0.03 * _smooth_noise(shape, 3, rng)
