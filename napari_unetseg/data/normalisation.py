@@ -11,6 +11,7 @@ from napari_unetseg.geometry import Box, zyx
 MAX_VOXELS = 2**24
 LIMIT = 3.0
 PERCENTILES = (1.0, 99.0)
+PADDED = 0.005  # a larger share of exactly the darkest or brightest value is no image
 
 
 class Normalisation(Config):
@@ -37,15 +38,30 @@ def estimate_normalisation(volume: Volume) -> Normalisation:
     """Estimate the 1st and the 99th percentile per channel.
 
     A level of at most 2²⁴ voxels is read; of a volume without such a level, planes
-    spread over its depth. Voxels that are no numbers do not count.
+    spread over its depth. Voxels that are no numbers do not count, and neither does
+    padding: the darkest value, or the brightest, if many voxels have exactly that. How
+    much of a volume is padded says nothing of how bright the image in it is.
     """
     voxels = _sample(volume)
     low, high = [], []
     for channel in voxels:
-        a, b = _range(channel[np.isfinite(channel)].astype(np.float32, copy=False))
+        numbers = channel[np.isfinite(channel)].astype(np.float32, copy=False)
+        a, b = _range(_without_padding(numbers))
         low.append(a)
         high.append(b)
     return Normalisation(low=tuple(low), high=tuple(high))
+
+
+def _without_padding(numbers: np.ndarray) -> np.ndarray:
+    if numbers.size == 0:
+        return numbers
+    is_image = np.ones(numbers.shape, bool)
+    for edge in (numbers.min(), numbers.max()):
+        is_edge = numbers == edge
+        if is_edge.mean() > PADDED:
+            is_image &= ~is_edge
+    image = numbers[is_image]
+    return image if image.size and np.ptp(image) > 0 else numbers
 
 
 def _range(numbers: np.ndarray) -> tuple[float, float]:

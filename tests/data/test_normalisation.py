@@ -134,3 +134,24 @@ def test_it_survives_json() -> None:
 def test_it_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Normalisation(low=(0.0,), high=(1.0,)).low = (2.0,)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("edge", [0, 255])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_padding_does_not_count(tmp_path: Path, edge: int, share: float) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.normal(120, 20, (20, 50, 50)).clip(1, 254).astype(np.uint8)
+    alone = estimate_normalisation(volume_of(tmp_path / "alone.zarr", image))
+    n_padded = round(len(image) * share / (1 - share)) or 1
+    padding = np.full((n_padded, 50, 50), edge, np.uint8)
+    padded = np.concatenate([image, padding])
+    assert estimate_normalisation(volume_of(tmp_path / "padded.zarr", padded)) == alone
+
+
+def test_an_object_of_one_value_on_a_background_of_one_value_has_a_range(
+    tmp_path: Path,
+) -> None:
+    voxels = np.zeros((10, 10, 10), np.uint8)
+    voxels[4:6] = 90
+    found = estimate_normalisation(volume_of(tmp_path / "a.zarr", voxels))
+    assert (found.low, found.high) == ((0.0,), (90.0,))
