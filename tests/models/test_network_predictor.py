@@ -12,6 +12,7 @@ import torch
 
 from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.classes import default_classes
+from napari_unetseg.data.rater_probability import RATER_STEPS
 from napari_unetseg.errors import (
     CorruptModelError,
     MemoryBudgetError,
@@ -30,7 +31,6 @@ from napari_unetseg.models.network_predictor import NetworkPredictor
 from napari_unetseg.models.predictor import map_names
 from napari_unetseg.models.registration import receptive_radius, register_version
 from napari_unetseg.models.store import ModelCard, ModelStore
-from napari_unetseg.models.summary import RATER_STEPS
 from napari_unetseg.models.unet import UNet
 
 Make = Callable[..., UNet]

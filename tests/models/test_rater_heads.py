@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from napari_unetseg.config import PredictConfig
 from napari_unetseg.data.classes import default_classes
-from napari_unetseg.data.rater_probability import labels_at
+from napari_unetseg.data.rater_probability import RATER_STEPS, labels_at
 from napari_unetseg.geometry import Block, BlockGrid, Box
 from napari_unetseg.models.backends import openvino
 from napari_unetseg.models.backends.choice import Runners, choose_runner
@@ -21,7 +21,6 @@ from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.registration import receptive_radius, register_version
 from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.store import ModelCard, ModelStore
-from napari_unetseg.models.summary import RATER_STEPS
 from napari_unetseg.models.unet import UNet
 
 Make = Callable[..., UNet]

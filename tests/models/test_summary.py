@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from napari_unetseg.config import MODEL_DISAGREEMENT
 from napari_unetseg.data.predictions import BlockPrediction
+from napari_unetseg.data.rater_probability import RATER_STEPS
 from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.models.backends import openvino, openvino_summary
 from napari_unetseg.models.backends.openvino_summary import (
@@ -19,7 +20,7 @@ from napari_unetseg.models.backends.openvino_summary import (
 )
 from napari_unetseg.models.backends.torch_summary import TorchSummary, slabs_of
 from napari_unetseg.models.predictor import map_names
-from napari_unetseg.models.summary import RATER_STEPS, Outputs
+from napari_unetseg.models.summary import Outputs
 
 PATIENT = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 SIDE = st.integers(1, 9)
