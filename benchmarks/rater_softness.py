@@ -24,7 +24,7 @@ def drawn_apart(model: Trained, cases: Sequence[Case]) -> dict[str, float]:
     -------
     dict
         ``share`` is w; ``ncc_without`` is the mean correlation of I(label; rater)
-        alone with the raters' disagreement.
+        alone with the raters' disagreement, 0 if it is the same everywhere.
     """
     rows, correlations = [], []
     for case, found in zip(cases, model.predict(cases), strict=True):
@@ -38,7 +38,8 @@ def drawn_apart(model: Trained, cases: Sequence[Case]) -> dict[str, float]:
         differ = metrics.disagreement(case.masks)[region]
         correlations.append(metrics.correlation(total - softness, differ))
     left, softness = np.concatenate(rows, axis=1)
+    known = [value for value in correlations if np.isfinite(value)]
     return {
         "share": float((left * softness).sum() / np.square(softness).sum()),
-        "ncc_without": float(np.nanmean(correlations)),
+        "ncc_without": float(np.mean(known)) if known else 0.0,
     }
