@@ -19,7 +19,7 @@ class Preferences(Config):
         2, description="Mirrored passes that are averaged in a prediction."
     )
     steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        400, description="Training steps of a new model at most."
+        1000, description="Training steps of a new model at most."
     )
     budget_s: Annotated[float, Field(ge=10, le=86_400)] = Field(
         240.0,

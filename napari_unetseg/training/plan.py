@@ -26,7 +26,7 @@ from napari_unetseg.models.spec import NetworkSpec
 
 DRAWS = 8  # of a hidden style that a prediction shows
 SMALLER: dict[Preset, Preset] = {"L": "M", "M": "S"}
-LEAST_STEPS = 50  # in the time there is: if fewer, the network is smaller
+LEAST_STEPS = 300  # in the time there is: if fewer, the network is smaller
 S_PER_NUMBER = 4e-8  # that a step keeps, on one thread (benchmark training_memory)
 LEAST_CELLS = 2  # of the coarsest level in a patch, where memory is small
 

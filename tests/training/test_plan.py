@@ -118,7 +118,7 @@ def test_little_time_makes_the_network_smaller() -> None:
     [(240.0, "at most 4 minutes"), (80.0, "at most 80 seconds"), (None, "400 steps")],
 )
 def test_it_says_how_long_it_takes(budget_s: float | None, said: str) -> None:
-    config = USUAL.replace(budget_s=budget_s)
+    config = USUAL.replace(budget_s=budget_s, preset="S")
     assert plan_training(config, data()).said(config).endswith(f"{said}.")
 
 

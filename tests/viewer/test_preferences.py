@@ -99,7 +99,7 @@ def test_the_dock_starts_with_them_and_follows_them(page: Any, viewer: Viewer) -
         dock.refresh()
         assert "Bo" in dock.header.annotator.text()
         assert dock.panels["predict"].form.values()["flips"] == 1
-        assert dock.panels["learn"].form.values()["steps"] == 400
+        assert dock.panels["learn"].form.values()["steps"] == 1000
     finally:
         dock.close_parts()
         dock.deleteLater()
