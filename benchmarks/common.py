@@ -122,9 +122,14 @@ def write_report(
         "figures": dict(figures),
         "targets": [row._asdict() for row in rows],
     }
+    write_json(path, report)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(report, indent=2), "utf-8")
+    partial.write_text(json.dumps(value, indent=2), "utf-8")
     partial.replace(path)
 
 

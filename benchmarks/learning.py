@@ -8,8 +8,9 @@ over the foreground classes on a part that nobody labels. Besides: how often the
 passes a version that learned nothing, whether the worklist saves regions, what a round
 costs. See ``learning_sets`` for the volumes, ``learning_arms`` for the ways to learn.
 
-Budgets are steps. Every study (a set and a seed) and every trial of the gate is written
-to the report as it ends, and one that is there is not done again.
+Budgets are steps. With ``--keep`` every parent, every arm of a study (a set and a seed)
+and every trial of the gate stays in that folder, and one that is there is not done
+again.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,17 @@ from benchmarks.learning_annotator import common_level, regions_needed
 from benchmarks.learning_arms import (
     BASELINES,
     FIVE,
+    Arm,
     Plan,
     dense,
+    kept,
     loop,
     mean,
     prepare,
 )
 from benchmarks.learning_sets import SETS
-from napari_unetseg.config import Preferences
+from napari_unetseg.config import Preferences, WorklistStrategy
+from napari_unetseg.geometry import Box, zyx
 
 PARTS = ("cost", "loop", "worklist", "null")
 FULL = Plan(
@@ -62,20 +66,24 @@ def study(
     name: str, seed: int, folder: Path, plan: Plan, parts: Sequence[str]
 ) -> dict[str, Any]:
     """Return all arms of a set with one seed; runs in a process of its own."""
-    found: dict[str, Any] = {"set": name, "seed": seed, "plan": asdict(plan)}
-    ours = loop(name, folder, seed, "uncertainty", plan)
-    slices = ours.pop("slices")
-    found["ours"] = ours
+
+    def arm(key: str, work: Arm, *args: Any) -> dict[str, Any]:
+        path = folder / name / f"{key}-{seed}.json"
+        return kept(path, plan, lambda: work(name, folder, seed, plan, *args))
+
+    ours = arm("uncertainty", loop, "uncertainty")
+    slices = [[Box(zyx(a), zyx(b)) for a, b in boxes] for boxes in ours.pop("slices")]
+    found: dict[str, Any] = {"set": name, "seed": seed, "ours": ours}
     if "loop" in parts:
-        arms = {key: arm(name, folder, seed, plan, slices)
-                for key, arm in BASELINES.items()}  # fmt: skip
-        found |= arms | {"dense": dense(name, folder, seed, plan)}
-        said = ", ".join(f"{k} {mean(found[k]['dice']):.3f}" for k in (*arms, "dense"))
+        found |= {key: arm(key, work, slices) for key, work in BASELINES.items()}
+        found["dense"] = arm("dense", dense)
+        scores = {key: mean(found[key]["dice"]) for key in (*BASELINES, "dense")}
+        said = ", ".join(f"{key} {dice:.3f}" for key, dice in scores.items())
         print(f"{name} seed {seed}: {said}", flush=True)
     if "worklist" in parts:
-        for strategy in ("random", "scan"):
-            other = loop(name, folder, seed, strategy, plan)
-            found[strategy] = {"rows": other["rows"]}
+        strategies: tuple[WorklistStrategy, ...] = ("random", "scan")
+        for strategy in strategies:
+            found[strategy] = {"rows": arm(strategy, loop, strategy)["rows"]}
     return found
 
 
@@ -119,9 +127,9 @@ class Run:
         }
         parents = {name: job.result() for name, job in jobs.items()}
         self.figures["parents"] = self.figures.get("parents", {}) | parents
-        for name, parent in parents.items():
-            print(f"{name}: parent {mean(parent['dice']):.3f}, on its probe "
-                  f"{parent['probe_dice']:.3f}", flush=True)  # fmt: skip
+        for name, found in parents.items():
+            print(f"{name}: parent {mean(found['dice']):.3f}, on its probe "
+                  f"{found['probe_dice']:.3f}", flush=True)  # fmt: skip
 
     def costs(self) -> None:
         """Measure the time of a round, and the memory of a step."""
@@ -132,44 +140,29 @@ class Run:
         self._write()
 
     def studies(self) -> None:
-        """Do the studies that the report does not hold yet."""
-        rows = self.figures.setdefault("studies", [])
+        """Do the studies, all sets with one seed before the next."""
         waiting = [
             self.pool.submit(study, name, seed, self.folder, self.plan, self.args.parts)
             for seed in range(self.plan.seeds)
             for name in self.args.sets
-            if not any(self._is_of(row, name, seed) for row in rows)
         ]
-        for future in as_completed(waiting):
-            done = future.result()
-            same = (done["set"], done["seed"])
-            rows[:] = [row for row in rows if (row["set"], row["seed"]) != same]
-            rows.append(done)
-            self._write()
+        self._collect("studies", waiting)
 
     def trials(self) -> None:
-        """Do the trials of the gate that the report does not hold yet."""
-        rows = self.figures.setdefault("null", [])
-        there = {(row["kind"], row["number"]) for row in rows}
+        """Ask the gate about versions that learned nothing."""
         waiting = [
             self.pool.submit(learning_gate.trial, kind, number, self.folder, self.plan)
             for number in range(QUICK_TRIALS if self.args.quick else TRIALS)
             for kind in learning_gate.KINDS
-            if (kind, number) not in there
         ]
+        self._collect("null", waiting)
+
+    def _collect(self, key: str, waiting: Sequence[Future[dict[str, Any]]]) -> None:
+        """Write each result to the report as it comes."""
+        rows = self.figures[key] = []
         for future in as_completed(waiting):
             rows.append(future.result())
             self._write()
-
-    def _is_of(self, row: Mapping[str, Any], name: str, seed: int) -> bool:
-        """Whether a row of the report is this study, all that is asked for."""
-        parts = self.args.parts
-        return (
-            (row["set"], row["seed"]) == (name, seed)
-            and row["plan"] == asdict(self.plan)
-            and ("dense" in row or "loop" not in parts)
-            and ("scan" in row or "worklist" not in parts)
-        )
 
     def _write(self) -> None:
         write_report(self.args.json, self.figures, quiet=True)
@@ -323,7 +316,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sets", nargs="+", choices=list(SETS), help="default: all")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER",
-        help="parents stay there, and a run that was stopped goes on with them",
+        help="what is done stays there, and a run that was stopped goes on with it",
     )  # fmt: skip
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
 

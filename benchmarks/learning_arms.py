@@ -24,15 +24,15 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks.click_sets import on_disk
-from benchmarks.common import class_dice
+from benchmarks.common import class_dice, write_json
 from benchmarks.dense_tasks import normalised
 from benchmarks.learning_annotator import commit, paint, pick
 from benchmarks.learning_sets import LearningSet, Part, read_set, stretched
@@ -57,6 +57,8 @@ from napari_unetseg.training import loop as training_loop
 from napari_unetseg.training import losses
 from napari_unetseg.training.finetune import TrainJob, train
 from napari_unetseg.training.training_set import from_label_arrays
+
+Arm: TypeAlias = Callable[..., dict[str, Any]]
 
 PARENT = "v1"
 FIVE = 5
@@ -88,6 +90,17 @@ class Plan:
         """Return how many regions are put right after each round: five at first."""
         steps = np.linspace(min(FIVE, n_regions), n_regions, self.rounds)
         return sorted({round(n) for n in steps})
+
+
+def kept(path: Path, plan: Plan, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what ``work`` finds; a file says it if that was done with this plan."""
+    if path.exists():
+        known = json.loads(path.read_text("utf-8"))
+        if known["plan"] == asdict(plan):
+            return dict(known["found"])
+    found = work()
+    write_json(path, {"plan": asdict(plan), "found": found})
+    return found
 
 
 @dataclass(frozen=True)
@@ -150,47 +163,27 @@ class Desk:
 
 
 def prepare(name: str, folder: Path, plan: Plan) -> dict[str, Any]:
-    """Train the parent of a set, make its project and predict with it, unless it is so.
+    """Train the parent of a set, make its project and predict with it.
 
     Returns
     -------
     dict
         Dice of the parent in the new domain and on the probe.
     """
-    use_threads(1)
-    data, here = read_set(name), folder / name
-    done = here / "parent.json"
-    if done.exists():
-        known: dict[str, Any] = json.loads(done.read_text("utf-8"))
-        return known
-    shutil.rmtree(here, ignore_errors=True)  # of a run that was stopped
-    volume = on_disk(here / "new.zarr", data.new.image, data.voxel_size)
-    model = DEFAULT_MODEL if data.taught is None else _parent(data, here, plan)
-    base = here / "base.unetseg"
-    about = NewProjectConfig(classes=data.class_names)
-    actions.new_project(base, volume.uri, about, model=model)
-    desk = Desk(data, base, 0, plan)
-    desk.predict(PARENT)
-    found = {
-        "dice": desk.measured(PARENT, data.test.slices),
-        "probe_dice": desk.probe_dice(PARENT),
-        "voxels_open": data.open.n_voxels,
-        "voxels_test": data.test.n_voxels,
-    }
-    done.write_text(json.dumps(found), "utf-8")
-    return found
+    path = folder / name / "parent.json"
+    return kept(path, plan, lambda: _prepare(name, folder, plan))
 
 
 def loop(
-    name: str, folder: Path, seed: int, strategy: WorklistStrategy, plan: Plan
+    name: str, folder: Path, seed: int, plan: Plan, strategy: WorklistStrategy
 ) -> dict[str, Any]:
     """Go through the rounds with the product as it is.
 
     Returns
     -------
     dict
-        ``rows``, one per round, ``slices`` that were painted per round, and at the end
-        the Dice on the probe.
+        ``rows``, one per round, ``slices`` that were painted per round, as start and
+        stop, and at the end the Dice on the probe.
     """
     desk = Desk.open(name, folder, f"ours-{strategy}", seed, plan)
     rows: list[dict[str, Any]] = []
@@ -222,7 +215,11 @@ def loop(
         print(f"{name} seed {seed} {strategy}: {row['regions']} regions, "
               f"Dice {mean(row['dice']):.3f}, {version} in use: {row['verdict']}",
               flush=True)  # fmt: skip
-    return {"rows": rows, "slices": painted, "probe_dice": desk.probe_dice(version)}
+    return {
+        "rows": rows,
+        "slices": [[(box.start, box.stop) for box in slices] for slices in painted],
+        "probe_dice": desk.probe_dice(version),
+    }
 
 
 def _row(
@@ -303,7 +300,7 @@ def dense(name: str, folder: Path, seed: int, plan: Plan) -> dict[str, Any]:
     return {"dice": desk.dice(version), "probe_dice": desk.probe_dice(version)}
 
 
-BASELINES: dict[str, Callable[..., dict[str, Any]]] = {
+BASELINES: dict[str, Arm] = {
     "naive": naive,
     "scratch": scratch,
     "forest": forest,
@@ -348,6 +345,25 @@ def probed(model: Path, probe: Part, names: Sequence[str]) -> float:
 def _repeat(desk: Desk, slices: Sequence[Box]) -> None:
     with Project.open(desk.project) as project:
         paint(project, desk.data, slices)
+
+
+def _prepare(name: str, folder: Path, plan: Plan) -> dict[str, Any]:
+    use_threads(1)
+    data, here = read_set(name), folder / name
+    shutil.rmtree(here, ignore_errors=True)  # of a run that was stopped
+    volume = on_disk(here / "new.zarr", data.new.image, data.voxel_size)
+    model = DEFAULT_MODEL if data.taught is None else _parent(data, here, plan)
+    base = here / "base.unetseg"
+    about = NewProjectConfig(classes=data.class_names)
+    actions.new_project(base, volume.uri, about, model=model)
+    desk = Desk(data, base, 0, plan)
+    desk.predict(PARENT)
+    return {
+        "dice": desk.measured(PARENT, data.test.slices),
+        "probe_dice": desk.probe_dice(PARENT),
+        "voxels_open": data.open.n_voxels,
+        "voxels_test": data.test.n_voxels,
+    }
 
 
 def _parent(data: LearningSet, folder: Path, plan: Plan) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.learning_annotator import commit, confirm, pick
-from benchmarks.learning_arms import PARENT, Desk, Plan
+from benchmarks.learning_arms import PARENT, Desk, Plan, kept
 from napari_unetseg.app.project import Project
 
 Kind = Literal["random", "right"]
@@ -28,6 +28,26 @@ SMOOTH = 2.5  # voxels: how wide the shapes at random are
 
 def trial(kind: Kind, number: int, folder: Path, plan: Plan) -> dict[str, Any]:
     """Fine-tune on labels that teach nothing, and say what the gate said."""
+    path = folder / SET / f"null-{kind}-{number}.json"
+    return kept(path, plan, lambda: _trial(kind, number, folder, plan))
+
+
+def at_random(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return smooth shapes at random; each class as frequent as in ``labels``.
+
+    Parameters
+    ----------
+    labels
+        Class ids of a slice, (1, y, x).
+    """
+    _, *plane = labels.shape
+    field = ndimage.gaussian_filter(rng.normal(size=plane), SMOOTH)
+    drawn = np.empty(field.size, labels.dtype)
+    drawn[np.argsort(field, axis=None)] = np.sort(labels, axis=None)
+    return drawn.reshape(labels.shape)
+
+
+def _trial(kind: Kind, number: int, folder: Path, plan: Plan) -> dict[str, Any]:
     desk = Desk.open(SET, folder, f"null-{kind}", number, plan)
     rng = np.random.default_rng([KINDS.index(kind), number])
     with Project.open(desk.project) as project:
@@ -48,18 +68,3 @@ def trial(kind: Kind, number: int, folder: Path, plan: Plan) -> dict[str, Any]:
     }
     print(f"null {kind} {number}: {row['verdict']}", flush=True)
     return row
-
-
-def at_random(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return smooth shapes at random; each class as frequent as in ``labels``.
-
-    Parameters
-    ----------
-    labels
-        Class ids of a slice, (1, y, x).
-    """
-    _, *plane = labels.shape
-    field = ndimage.gaussian_filter(rng.normal(size=plane), SMOOTH)
-    drawn = np.empty(field.size, labels.dtype)
-    drawn[np.argsort(field, axis=None)] = np.sort(labels, axis=None)
-    return drawn.reshape(labels.shape)

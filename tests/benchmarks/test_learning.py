@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.learning import needed_regions, summary, targets, vnc_rounds
-from benchmarks.learning_arms import Plan, is_used
+from benchmarks.learning_arms import Plan, is_used, kept
 from benchmarks.learning_gate import at_random
 from benchmarks.learning_sets import another_look
 from benchmarks.pixel_forest import Forest
@@ -102,6 +103,19 @@ def test_rounds_begin_with_five_regions_and_end_with_all(
     plan = Plan(1, rounds, 1, 1, 1, 1)
 
     assert plan.up_to(n_regions) == expected
+
+
+def test_what_is_kept_is_done_again_for_another_plan_only(tmp_path: Path) -> None:
+    path, done = tmp_path / "set" / "arm.json", []
+
+    def work() -> dict[str, Any]:
+        done.append(len(done))
+        return {"dice": len(done)}
+
+    short, long = Plan(1, 1, 1, 1, 1, 1), Plan(1, 1, 1, 9, 1, 1)
+    found = [kept(path, plan, work)["dice"] for plan in (short, short, long, long)]
+
+    assert found == [1, 1, 2, 2]
 
 
 def test_a_version_is_used_unless_it_was_found_no_better() -> None:
