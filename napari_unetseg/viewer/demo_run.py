@@ -290,6 +290,11 @@ class DemoRun:
         versions.select(str(project.active_model))
         self._hand.rest(300)
         self._save("versions")
+        versions.select(project.models.versions()[0])
+        self._hand.push(versions.comparison.button)
+        self._hand.rest(600)
+        self._save("comparison")
+        self._hand.press(Qt.Key.Key_Escape)
 
     def _versions(self) -> VersionList:
         panel = self._window.panels["learn"]

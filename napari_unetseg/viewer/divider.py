@@ -43,15 +43,13 @@ class Divider(QObject):
         self.line = _Line(canvas)
         self.line.dragged.connect(self._on_drag)
         self.names = {side: _name(canvas) for side in (LEFT, RIGHT)}
+        self._texts = {LEFT: "", RIGHT: ""}
         canvas.installEventFilter(self)
         self._place()
 
     def set_names(self, left: str, right: str) -> None:
         """Say what is seen on either side."""
-        for side, text in ((LEFT, left), (RIGHT, right)):
-            if self.names[side].text() != text:
-                self.names[side].setText(text)
-                self.names[side].adjustSize()
+        self._texts = {LEFT: left, RIGHT: right}
         self._place()
 
     def show_side(self, shown: str) -> None:
@@ -93,11 +91,24 @@ class Divider(QObject):
         x = round(self.share * width)
         self.line.setGeometry(x - _GRIP_PX // 2, 0, _GRIP_PX, height)
         self.line.setVisible(self.shown == BOTH)
-        left, right = self.names[LEFT], self.names[RIGHT]
-        left.move(x - _GAP - left.width(), _TOP)
-        right.move(x + _GAP, _TOP)
-        left.setVisible(self.shown != RIGHT and left.x() >= 0)
-        right.setVisible(self.shown != LEFT and right.geometry().right() < width)
+        for side, start, stop in ((LEFT, 0, self.edge), (RIGHT, self.edge, width)):
+            self._place_name(side, round(start) + _GAP, round(stop) - _GAP)
+
+    def _place_name(self, side: str, start: int, stop: int) -> None:
+        """Write a name beside the line, as much of it as there is room for."""
+        name, room = self.names[side], stop - start
+        metrics = name.fontMetrics()
+        frame = name.sizeHint().width() - metrics.horizontalAdvance(name.text())
+        text = metrics.elidedText(
+            self._texts[side], Qt.TextElideMode.ElideRight, room - frame
+        )
+        if name.text() != text:
+            name.setText(text)
+            name.adjustSize()
+        x = round(self.share * self._canvas.width())
+        x = x - _GAP - name.width() if side == LEFT else x + _GAP
+        name.move(max(start, min(x, stop - name.width())), _TOP)
+        name.setVisible(len(text) > 1 and name.width() <= room)
 
 
 class _Line(QWidget):
@@ -150,6 +161,7 @@ def _name(canvas: QWidget) -> QLabel:
     name = QLabel(canvas)
     name.setTextFormat(Qt.TextFormat.PlainText)
     name.setStyleSheet(_NAME)
+    name.ensurePolished()  # its font says how long a text is
     # The mouse goes through: below a name the canvas can be moved, too.
     name.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
     return name

@@ -131,6 +131,28 @@ def test_two_versions_and_the_line_between_them(
     assert comparison.button.text() == "Compare with v1"
 
 
+def test_names_are_cut_short_where_a_side_is_narrow(
+    dock: MainWidget, comparison: Comparison, hand: Hand
+) -> None:
+    hand.push(comparison.button)
+    divider = dock.swipe.divider
+    width = divider.line.parent().width()
+    left, right = divider.names["left"], divider.names["right"]
+
+    drag_line(comparison, 90 / width)
+    assert left.text() == "v1 · …"
+    assert not left.isHidden()
+    assert left.geometry().right() < 90
+    drag_line(comparison, 0.03)
+    assert left.isHidden()
+    assert right.text() == "v2 · candidate"
+
+    divider.show_side("left")  # then all of the canvas is its side
+    assert left.text() == "v1 · in use"
+    assert not left.isHidden()
+    assert left.x() >= 0
+
+
 def test_the_key_shows_one_after_the_other(
     viewer: Viewer, dock: MainWidget, comparison: Comparison, hand: Hand
 ) -> None:
@@ -209,6 +231,7 @@ def test_what_a_version_did_not_predict_is_hatched_and_said(
     with DoneLog.open(project.run_log_path("v2"), {"block": [16, 16, 16]}) as log:
         log.record(0, BlockState.DONE)
     hand.push(comparison.button)
+    drag_line(comparison, 0.1)  # the name is long
     name = dock.swipe.divider.names["right"]
     assert name.text() == "v2 · hatched is not predicted"
     assert class_at(viewer, 0.55) == 0
