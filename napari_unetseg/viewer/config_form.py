@@ -47,6 +47,9 @@ WORDS = {
     "fail": "failed block",
     "fill": "empty space",
     "gate": "if it is better",
+    "origin": "the first version",
+    "last": "the version in use",
+    "decoder": "decoder and heads",
 }
 LABELS = {
     "memory_gb": "memory (GB)",
@@ -60,6 +63,8 @@ LABELS = {
     "format": "format",
     "preset": "network size",
     "promote": "use the new version",
+    "start": "fine-tune from",
+    "layers": "layers that learn",
 }
 EMPTY_MEANS = {"annotator": "everybody", "annotators": "everybody"}
 ZERO_MEANS = {"threads": "all but one"}

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 LEFT, RIGHT, BOTH = "left", "right", "both"
 _GRIP_PX, _TOP, _GAP = 22, 12, 10
 _LEAST, _MOST = 0.03, 0.97
+_DOT = " · "
 _TIP = "Drag: one version to the left of the line, the other to the right."
 _NAME = """QLabel { background: rgba(20, 22, 26, 190); color: white; padding: 3px 8px;
     border-radius: 4px; font-size: 10pt; font-weight: 600; }"""
@@ -43,12 +44,12 @@ class Divider(QObject):
         self.line = _Line(canvas)
         self.line.dragged.connect(self._on_drag)
         self.names = {side: _name(canvas) for side in (LEFT, RIGHT)}
-        self._texts = {LEFT: "", RIGHT: ""}
+        self._texts = {LEFT: ("", ""), RIGHT: ("", "")}
         canvas.installEventFilter(self)
         self._place()
 
-    def set_names(self, left: str, right: str) -> None:
-        """Say what is seen on either side."""
+    def set_names(self, left: tuple[str, str], right: tuple[str, str]) -> None:
+        """Say which version is seen on either side, and what is to be said of it."""
         self._texts = {LEFT: left, RIGHT: right}
         self._place()
 
@@ -95,20 +96,18 @@ class Divider(QObject):
             self._place_name(side, round(start) + _GAP, round(stop) - _GAP)
 
     def _place_name(self, side: str, start: int, stop: int) -> None:
-        """Write a name beside the line, as much of it as there is room for."""
-        name, room = self.names[side], stop - start
+        """Write a name beside the line; the version alone where that is narrow."""
+        name, room, version = self.names[side], stop - start, self._texts[side][0]
+        whole = _DOT.join(self._texts[side])
         metrics = name.fontMetrics()
         frame = name.sizeHint().width() - metrics.horizontalAdvance(name.text())
-        text = metrics.elidedText(
-            self._texts[side], Qt.TextElideMode.ElideRight, room - frame
-        )
-        if name.text() != text:
-            name.setText(text)
-            name.adjustSize()
+        has_room = metrics.horizontalAdvance(whole) + frame <= room
+        name.setText(whole if has_room else version)
+        name.adjustSize()
         x = round(self.share * self._canvas.width())
         x = x - _GAP - name.width() if side == LEFT else x + _GAP
         name.move(max(start, min(x, stop - name.width())), _TOP)
-        name.setVisible(len(text) > 1 and name.width() <= room)
+        name.setVisible(bool(version) and name.width() <= room)
 
 
 class _Line(QWidget):

@@ -228,7 +228,7 @@ class Swipe:
             missing = side.part.said(seen)
             if missing == HATCHED and self._viewer.dims.ndisplay == 3:
                 missing = IN_PART
-            texts.append(f"{side.version} · {missing or state}")
+            texts.append((side.version, missing or state))
         self.divider.set_names(*texts)
 
     # --- what happens ---------------------------------------------------------------

@@ -30,9 +30,9 @@ from napari_unetseg.viewer.plots import TrainingPlot, best_step, mean_dice
 from napari_unetseg.viewer.status_line import time_text
 from napari_unetseg.viewer.style import Palette, set_role
 
-_FIELDS = ("steps", "budget_s", "preset", "blocks", "recompute", "batch", "patch",
-           "learning_rate", "device", "threads", "seed", "annotators",
-           "promote")  # fmt: skip
+_FIELDS = ("steps", "budget_s", "start", "layers", "preset", "blocks", "recompute",
+           "batch", "patch", "learning_rate", "device", "threads", "seed",
+           "annotators", "promote")  # fmt: skip
 _NEW_TIP = "Plan a network from your data and train it from nothing."
 _TUNE_TIP = (
     "Train the active model further on all corrections to date, in the background (T). "
