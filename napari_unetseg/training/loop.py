@@ -20,9 +20,9 @@ from napari_unetseg.models.backends.torch import choose_device, has_fast_bf16
 from napari_unetseg.models.spec import NetworkSpec
 from napari_unetseg.models.statistics import keep_statistics
 from napari_unetseg.models.unet import Output, UNet
+from napari_unetseg.training.best_so_far import BestSoFar
 from napari_unetseg.training.calibration import Answers, collected
 from napari_unetseg.training.dataset import Batch, Patches
-from napari_unetseg.training.early_stopping import BestSoFar
 from napari_unetseg.training.layers import freeze_encoder, learns_all
 from napari_unetseg.training.losses import (
     IGNORE,
@@ -48,7 +48,6 @@ class End(StrEnum):
     """How a training ended."""
 
     FINISHED = "finished"
-    EARLY = "no better any more"
     STOPPED = "stopped"
 
 
@@ -113,7 +112,9 @@ class Loop:
         return time.monotonic() - self._started
 
     def run(self) -> None:
-        """Train until steps or time are used up, it gets no better, or is stopped.
+        """Train until steps or time are used up, or it is stopped.
+
+        Held-out labels do not end it: a few slices say too little about a few steps.
 
         Raises
         ------
@@ -122,7 +123,7 @@ class Loop:
         """
         config = self._job.config
         measured = 0
-        while self._progress() < 1 and not self._gets_no_better:
+        while self._progress() < 1:
             if self._is_cancelled():
                 if not measured:
                     raise Cancelled(
@@ -139,24 +140,14 @@ class Loop:
                 measured = int(self._progress() * MEASURED)
                 dice = self.dice = self._measure()
                 self._best.take(self.step, dice, self.mean)
-            total = self.step if last or self._gets_no_better else config.steps
+            total = self.step if last else config.steps
             self._on_event(StepDone(self.step, total, self.loss, dice, self.seconds))
         self._choose()
 
-    @property
-    def _gets_no_better(self) -> bool:
-        """Whether a fine-tuning has nothing more to gain.
-
-        A new network goes on: its Dice jumps about until the rate is low.
-        """
-        return self._parent is not None and self._best.is_over
-
     def _choose(self) -> None:
-        """Keep the best weights; of a new network that came to its end, the last."""
-        if self._gets_no_better:
-            self.end = End.EARLY
+        """Keep the last weights; of a training that was stopped, the best so far."""
         self.kept_step = self.step
-        if self._best.dice and (self._parent is not None or self.end is End.STOPPED):
+        if self._best.dice and self.end is End.STOPPED:
             self._best.restore(self.mean)
             self.kept_step, self.dice = self._best.step, self._best.dice
 

@@ -17,7 +17,7 @@ from napari_unetseg.viewer.style import Palette
 _HEIGHT = 190
 _TIP = (
     "Loss: lower is better. Dice: overlap with labels that were held out, 1 is "
-    "perfect. The dashed line is the best so far."
+    "perfect. The dashed line is the best so far, which is kept if you stop."
 )
 
 

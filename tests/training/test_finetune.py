@@ -194,33 +194,14 @@ def tuned(make_job: MakeJob, labels: TrainingSet, parent: Path,
     return make_job(labels, version=version, parent_dir=parent, config=options)
 
 
-def test_a_fine_tuning_ends_when_it_gets_no_better(
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_comes_to_its_end_is_kept_as_it_is_then(
     make_job: MakeJob, labels: TrainingSet, parent: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, is_new: bool,
 ) -> None:  # fmt: skip
-    Curve(monkeypatch, 0.5, 0.6, 0.6, 0.5, 0.55)
-    job, events = tuned(make_job, labels, parent), list[Event]()
-    card = train(job, events.append)
-    about = card.training
-    assert (about["end"], about["steps"], about["kept_step"]) == (
-        "no better any more", 10, 4,
-    )  # fmt: skip
-    assert card.metrics["dice"] == {"cell": 0.6}
-    last = events[-1]
-    assert isinstance(last, StepDone)
-    assert last.step == last.total == 10
-    four = tuned(make_job, labels, parent, "v3", steps=24)
-    asked = itertools.count()
-    monkeypatch.setattr(Loop, "_measure", lambda _: {})
-    train(four, is_cancelled=lambda: next(asked) == 4)
-    assert card.weights_sha256 == ModelStore(job.models_dir).card("v3").weights_sha256
-
-
-def test_a_new_network_is_trained_to_its_end(
-    make_job: MakeJob, labels: TrainingSet, monkeypatch: pytest.MonkeyPatch
-) -> None:
     Curve(monkeypatch, 0.9, *[0.1] * 11)
-    card = train(make_job(labels, config={"steps": 12}))
+    job = tuned(make_job, labels, parent, steps=12)
+    card = train(replace(job, parent_dir=None) if is_new else job)
     assert (card.training["end"], card.training["kept_step"]) == ("finished", 12)
     assert card.metrics["dice"] == {"cell": 0.1}
 

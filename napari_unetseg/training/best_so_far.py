@@ -1,4 +1,4 @@
-"""The best version of a network while it learns, and when it is time to stop."""
+"""The best weights of a network while it learns, for who stops it on the way."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from torch import Tensor, nn
-
-PATIENCE = 3  # measurements without a better one
 
 
 class BestSoFar:
@@ -26,20 +24,13 @@ class BestSoFar:
         self.dice: dict[str, float] = {}
         self._score = -1.0
         self._weights: dict[str, Tensor] = {}
-        self._n_worse = 0
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has not become better for long."""
-        return self._n_worse >= PATIENCE
 
     def take(self, step: int, dice: Mapping[str, float], network: nn.Module) -> None:
         """Take a measurement of a network, and keep its weights if they are best."""
         score = float(np.mean(list(dice.values()))) if dice else self._score
         if dice and score <= self._score:
-            self._n_worse += 1
             return
-        self.step, self.dice, self._score, self._n_worse = step, dict(dice), score, 0
+        self.step, self.dice, self._score = step, dict(dice), score
         if dice:
             state = network.state_dict()
             self._weights = {name: value.clone() for name, value in state.items()}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from napari_unetseg.training.early_stopping import PATIENCE, BestSoFar
+from napari_unetseg.training.best_so_far import BestSoFar
 
 
 def with_weight(value: float) -> nn.Module:
@@ -12,24 +12,14 @@ def with_weight(value: float) -> nn.Module:
     return network
 
 
-def test_the_best_weights_are_kept_and_patience_ends() -> None:
+def test_the_best_weights_are_kept() -> None:
     best = BestSoFar()
-    for step, dice in enumerate([0.5, 0.7, 0.7, 0.6, 0.69], start=1):
-        assert not best.is_over
+    for step, dice in enumerate([0.5, 0.7, 0.7, 0.6], start=1):
         best.take(step, {"cell": dice, "fibre": 0.5}, with_weight(step))
-    assert best.is_over
     assert (best.step, best.dice) == (2, {"cell": 0.7, "fibre": 0.5})
     last = with_weight(5)
     best.restore(last)
     assert last.weight.item() == 2
-
-
-def test_a_better_one_gives_patience_back() -> None:
-    best = BestSoFar()
-    for step, dice in enumerate([0.5, *[0.4] * (PATIENCE - 1), 0.6, 0.5], start=1):
-        best.take(step, {"cell": dice}, with_weight(step))
-    assert not best.is_over
-    assert best.step == PATIENCE + 1
 
 
 def test_kept_weights_do_not_learn_on() -> None:
@@ -43,9 +33,8 @@ def test_kept_weights_do_not_learn_on() -> None:
 
 def test_without_held_out_labels_the_last_ones_count() -> None:
     best = BestSoFar()
-    for step in range(1, 2 * PATIENCE):
+    for step in (1, 2, 3):
         best.take(step, {}, with_weight(step))
-    assert not best.is_over
     last = with_weight(7)
     best.restore(last)
     assert last.weight.item() == 7
