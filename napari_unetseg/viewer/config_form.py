@@ -47,7 +47,7 @@ WORDS = {
     "fail": "failed block",
     "fill": "empty space",
     "gate": "if it is better",
-    "origin": "the first version",
+    "origin": "the origin",
     "last": "the version in use",
     "decoder": "decoder and heads",
 }
