@@ -26,8 +26,10 @@ class Preferences(Config):
         description="Seconds of training of a new model at most: with the first "
         "prediction after it, five minutes.",
     )
-    finetune_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        150, description="Training steps of a fine-tuning."
+    finetune_steps: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        0,
+        description="Training steps of a fine-tuning; 0 takes ten for each labelled "
+        "region, from 50 to 150.",
     )
     worklist: WorklistStrategy = Field(
         "uncertainty", description="Which regions come first in the worklist."

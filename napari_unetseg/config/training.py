@@ -64,8 +64,10 @@ class TrainConfig(Config):
         description="Styles without names, or draws that predictions show; 0 takes as "
         "many as there are raters, or eight draws.",
     )
-    steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        400, description="Training steps at most."
+    steps: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        0,
+        description="Training steps at most; 0 takes 400 for a new network, and for a "
+        "fine-tuning ten for each labelled region, from 50 to 150.",
     )
     budget_s: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Seconds of training at most."

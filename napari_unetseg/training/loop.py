@@ -24,6 +24,7 @@ from napari_unetseg.training.best_so_far import BestSoFar
 from napari_unetseg.training.calibration import Answers, collected
 from napari_unetseg.training.dataset import Batch, Patches
 from napari_unetseg.training.layers import freeze_encoder, learns_all
+from napari_unetseg.training.length import steps_of
 from napari_unetseg.training.losses import (
     IGNORE,
     Parent,
@@ -58,6 +59,8 @@ class Loop:
     ----------
     mean
         The running mean of the weights, which is what is kept.
+    n_steps
+        How many steps there are to be.
     step, loss
         How many steps were made, and the loss of the last one.
     dice
@@ -87,6 +90,8 @@ class Loop:
         if not self.learns_all:
             freeze_encoder(network)
         self._patches, self._job = patches, job
+        is_new = self._parent is None
+        self.n_steps = steps_of(config, None if is_new else job.training_set)
         self._on_event, self._is_cancelled = on_event, is_cancelled
         self._rate = config.learning_rate or (NEW_RATE if job.parent_dir is None
                                               else FINE_RATE)  # fmt: skip
@@ -140,7 +145,7 @@ class Loop:
                 measured = int(self._progress() * MEASURED)
                 dice = self.dice = self._measure()
                 self._best.take(self.step, dice, self.mean)
-            total = self.step if last else config.steps
+            total = self.step if last else self.n_steps
             self._on_event(StepDone(self.step, total, self.loss, dice, self.seconds))
         self._choose()
 
@@ -152,9 +157,8 @@ class Loop:
             self.kept_step, self.dice = self._best.step, self._best.dice
 
     def _progress(self) -> float:
-        config = self._job.config
-        done = self.step / config.steps
-        return max(done, self.seconds / config.budget_s) if config.budget_s else done
+        done, budget = self.step / self.n_steps, self._job.config.budget_s
+        return max(done, self.seconds / budget) if budget else done
 
     def _set_rate(self, progress: float) -> None:
         """Warm up, then follow a cosine down to nothing."""

@@ -23,6 +23,7 @@ from napari_unetseg.models.planning import (
     widened,
 )
 from napari_unetseg.models.spec import NetworkSpec
+from napari_unetseg.training.length import steps_of
 
 DRAWS = 8  # of a hidden style that a prediction shows
 SMALLER: dict[Preset, Preset] = {"L": "M", "M": "S"}
@@ -170,7 +171,7 @@ def _has_time(plan: TrainingPlan, config: TrainConfig) -> bool:
     if config.budget_s is None:
         return True
     threads = config.threads or max(2, (os.cpu_count() or 1) - 1)
-    wanted = min(LEAST_STEPS, config.steps)
+    wanted = min(LEAST_STEPS, steps_of(config))
     return wanted * seconds_per_step(plan, threads) <= config.budget_s
 
 
@@ -197,7 +198,8 @@ def _smaller(plan: TrainingPlan, config: TrainConfig, data: Data) -> TrainingPla
 
 def _time_said(config: TrainConfig) -> str:
     if config.budget_s is None:
-        return "1 step" if config.steps == 1 else f"{config.steps:,} steps"
+        steps = steps_of(config)
+        return "1 step" if steps == 1 else f"{steps:,} steps"
     if config.budget_s < 90:
         return f"at most {config.budget_s:.0f} seconds"
     return f"at most {config.budget_s / 60:.0f} minutes"

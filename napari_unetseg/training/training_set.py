@@ -95,13 +95,14 @@ class TrainingSet:
     def describe(self) -> str:
         """Say what there is, e.g. ``"1,204 voxels in 7 regions by Ana"``."""
         people = list(dict.fromkeys(r.annotator for r in self.regions if r.annotator))
-        number = self._n_places()
+        number = self.n_regions
         text = f"{sum(self.n_voxels.values()):,} voxels in {number} region"
         text += "" if number == 1 else "s"
         return f"{text} by {_listed(people)}" if people else text
 
-    def _n_places(self) -> int:
-        """Return how many regions there are, what lies in a reviewed one not counted.
+    @property
+    def n_regions(self) -> int:
+        """How many regions there are, what lies in a reviewed one not counted.
 
         Those of several people at one place count each.
         """
