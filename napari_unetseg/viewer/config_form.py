@@ -67,7 +67,7 @@ LABELS = {
     "layers": "layers that learn",
 }
 EMPTY_MEANS = {"annotator": "everybody", "annotators": "everybody"}
-ZERO_MEANS = {"steps": "as labels call for", "threads": "all but one"}
+ZERO_MEANS = {"steps": "automatic", "threads": "all but one"}
 _ROW_HEIGHT = 26
 _LARGEST_INT = 2**31 - 1
 
