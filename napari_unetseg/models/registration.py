@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from napari_unetseg.models.weights import save_weights
 TOLERANCE = 1e-3
 ACROSS = 96  # voxels across the measured axis: fewer, and the border hides the seam
 NEAR = 64  # voxels along it at first; most networks forget sooner
+FURTHER = 1.5  # times as far, as long as they do not
 
 
 def measure_halo(
@@ -32,6 +34,7 @@ def measure_halo(
     *,
     sample: np.ndarray | None = None,
     tolerance: float = TOLERANCE,
+    expected: Zyx = (0, 0, 0),
 ) -> Zyx:
     """Return the smallest halo of whole strides that leaves no seam.
 
@@ -51,6 +54,8 @@ def measure_halo(
         Normalised voxels czyx of the kind that will be predicted; noise if missing.
     tolerance
         Largest difference of a probability that does not count.
+    expected
+        Halo of a network much like it: to look a little further at once saves time.
     """
     limit = receptive_radius(spec)
     if not spec.is_tile_invariant:
@@ -61,7 +66,9 @@ def measure_halo(
     try:
         with torch.inference_mode():
             cut = _Cut(network, spec, sample, tolerance)
-            return zyx(cut.halo_along(axis, limit[axis]) for axis in range(3))
+            return zyx(
+                cut.halo_along(axis, limit[axis], expected[axis]) for axis in range(3)
+            )
     finally:
         network.train(was_training)
 
@@ -101,6 +108,7 @@ def register_version(
     temperature: float = 1.0,
     sample: np.ndarray | None = None,
     exemplars: np.ndarray | None = None,
+    expected_halo: Zyx = (0, 0, 0),
     half: bool = False,
     **about: Any,
 ) -> ModelCard:
@@ -119,13 +127,20 @@ def register_version(
     sample, exemplars
         Normalised voxels for measuring the halo, czyx; pieces of what it learned from,
         float32 (piece, c, z, y, x).
+    expected_halo
+        Halo of a network much like it.
     half
         Store weights with 16 bits.
     about
         Any other fields of the :class:`~napari_unetseg.models.store.ModelCard`, which
         refuses what it does not know.
     """
-    halo = measure_halo(calibrated(network, temperature), network.spec, sample=sample)
+    halo = measure_halo(
+        calibrated(network, temperature),
+        network.spec,
+        sample=sample,
+        expected=expected_halo,
+    )
     card = ModelCard(
         version=version or store.next_version(),
         spec=network.spec,
@@ -157,15 +172,15 @@ class _Cut:
     sample: np.ndarray | None
     tolerance: float
 
-    def halo_along(self, axis: int, limit: int) -> int:
+    def halo_along(self, axis: int, limit: int, expected: int) -> int:
         """Look near the cut first, and further only if the difference reaches."""
         stride = self.spec.stride[axis]
-        near = min(limit, -(-NEAR // stride) * stride)
+        near = min(limit, _whole(max(NEAR, expected + 1), stride))
         while near < limit:
             halo = self._halo_within(axis, near)
             if halo < near:
                 return halo
-            near = min(limit, 2 * near)
+            near = min(limit, _whole(FURTHER * near, stride))
         return self._halo_within(axis, limit) if limit else 0
 
     def _halo_within(self, axis: int, limit: int) -> int:
@@ -177,7 +192,7 @@ class _Cut:
             self._reach(image, axis, limit)
             for image in self._images(zyx(shape), device)
         )
-        return -(-reach // stride) * stride
+        return _whole(reach, stride)
 
     def _images(self, shape: Zyx, device: torch.device) -> Iterator[Tensor]:
         """Yield images from both ends of the sample, if it is larger than one.
@@ -204,6 +219,10 @@ class _Cut:
         differs = torch.maximum(from_left, from_right) > self.tolerance
         places = torch.nonzero(differs)
         return int(places.max()) + 1 if len(places) else 0
+
+
+def _whole(voxels: float, stride: int) -> int:
+    return math.ceil(voxels / stride) * stride
 
 
 def probabilities(network: UNet, image: Tensor) -> Tensor:

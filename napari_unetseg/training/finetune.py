@@ -36,7 +36,7 @@ from napari_unetseg.geometry import Zyx
 from napari_unetseg.models.backends.torch import give_back_at_once, use_threads
 from napari_unetseg.models.exemplars import MOST
 from napari_unetseg.models.registration import register_version
-from napari_unetseg.models.store import ModelCard, ModelStore
+from napari_unetseg.models.store import ModelCard, ModelStore, read_card
 from napari_unetseg.models.verdict import NOT_COMPARED
 from napari_unetseg.training.ancestry import learned_boxes, learned_so_far
 from napari_unetseg.training.calibration import calibration_report, fit_temperature
@@ -146,8 +146,13 @@ def train(
         gate=NOT_COMPARED,
         sample=patches.sample(),
         exemplars=exemplars_of(patches.exemplars(MOST), rehearsed, patch),
+        expected_halo=_halo_of(job.begins_with),
         half=job.half,
     )
+
+
+def _halo_of(folder: Path | None) -> Zyx:
+    return (0, 0, 0) if folder is None else read_card(folder).halo
 
 
 def _patches(

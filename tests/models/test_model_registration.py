@@ -97,6 +97,26 @@ def test_both_ends_of_the_sample_are_looked_at(
     assert set(seen) == {0, 3}
 
 
+def test_an_expected_halo_saves_passes_and_changes_nothing(
+    make_network: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make_network(stem="patch", depths=(2, 2))
+    monkeypatch.setattr(registration, "NEAR", 4)
+    n_passes = []
+
+    def counted(network: UNet, image: torch.Tensor) -> torch.Tensor:
+        n_passes[-1] += 1
+        return probabilities(network, image)
+
+    monkeypatch.setattr(registration, "probabilities", counted)
+    n_passes.append(0)
+    halo = measure_halo(network, network.spec)
+    n_passes.append(0)
+    assert measure_halo(network, network.spec, expected=halo) == halo
+    assert n_passes[1] == 9  # of each axis a whole and two halves
+    assert n_passes[0] > 9
+
+
 def test_a_network_that_is_blended_gets_a_halo_without_measuring(
     make_spec: Callable[..., NetworkSpec],
 ) -> None:
