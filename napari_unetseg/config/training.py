@@ -79,7 +79,9 @@ class TrainConfig(Config):
         None, description="Patch (z, y, x) in voxels; planned from the data if empty."
     )
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] | None = Field(
-        None, description="Step size; 2e-3 for a new network, 1e-4 for fine-tuning."
+        None,
+        description="Step size; 2e-3 for a new network, 5e-4 for a fine-tuning that "
+        "rehearses, 1e-4 for one that does not.",
     )
     device: Device = Field("auto", description="Where the network learns.")
     threads: Annotated[int, Field(ge=0)] = Field(

@@ -37,7 +37,8 @@ from napari_unetseg.training.rater_losses import rater_loss
 if TYPE_CHECKING:
     from napari_unetseg.training.finetune import TrainJob
 
-NEW_RATE, FINE_RATE = 2e-3, 1e-4
+NEW_RATE, FINE_RATE = 2e-3, 5e-4
+CAREFUL_RATE = 1e-4  # of a fine-tuning that has nothing to rehearse
 WARM_UP = 0.05
 MEASURED = 12  # times in a training: each costs as much as a few steps
 LEAST_MEASURED = 50  # held-out voxels of a class: with fewer its Dice says nothing
@@ -93,8 +94,7 @@ class Loop:
         is_new = self._parent is None
         self.n_steps = steps_of(config, None if is_new else job.training_set)
         self._on_event, self._is_cancelled = on_event, is_cancelled
-        self._rate = config.learning_rate or (NEW_RATE if job.parent_dir is None
-                                              else FINE_RATE)  # fmt: skip
+        self._rate = config.learning_rate or self._usual_rate
         self._optimizer = torch.optim.AdamW(
             [value for value in network.parameters() if value.requires_grad],
             lr=self._rate,
@@ -110,6 +110,12 @@ class Loop:
         self.dice: dict[str, float] = {}
         self.step = self.kept_step = 0
         self.end = End.FINISHED
+
+    @property
+    def _usual_rate(self) -> float:
+        if self._parent is None:
+            return NEW_RATE
+        return FINE_RATE if self._patches.rehearses else CAREFUL_RATE
 
     @property
     def seconds(self) -> float:

@@ -19,6 +19,7 @@ IGNORE = 255
 CONFIDENT = 0.9  # of the parent, for its word to count
 TEMPERATURE = 2.0
 DISTILLATION = 0.5
+REHEARSAL = 2.0  # what lets a fine-tuning learn fast and forget little
 PULL = 1e-3
 _TINY = 1e-6
 
@@ -167,31 +168,37 @@ class Parent:
         with torch.no_grad():
             parent = self._network(image)
         free = target.sum(1) == 0
-        trusted = free.flatten(1).all(1).view(-1, 1, 1, 1)
-        loss = _divergence(child.consensus, parent.consensus, free, trusted)
+        rehearsed = free.flatten(1).all(1).view(-1, 1, 1, 1) & free
+        loss = _kept(child.consensus, parent.consensus, free, rehearsed)
         # Draws of a hidden style are others at every step.
         if child.raters is not None and self._network.spec.rater_kind != "latent":
             pairs = zip(child.raters.unbind(1), parent.raters.unbind(1), strict=True)
-            parts = [_divergence(mine, yours, free, trusted) for mine, yours in pairs]
+            parts = [_kept(mine, yours, free, rehearsed) for mine, yours in pairs]
             loss = loss + torch.stack(parts).mean()
-        return DISTILLATION * loss
+        return loss
 
 
-def _divergence(child: Tensor, parent: Tensor, free: Tensor, trusted: Tensor) -> Tensor:
-    """Return T²·KL(parent ‖ child) over free voxels where the parent is believed.
+def _kept(child: Tensor, parent: Tensor, free: Tensor, rehearsed: Tensor) -> Tensor:
+    """Return what it costs to leave the parent's answer, here and in exemplars.
 
     Parameters
     ----------
     child, parent
         Logits (batch, class, z, y, x).
-    free, trusted
-        Which voxels, and in which patches it is believed all; bool (batch, z, y, x).
+    free, rehearsed
+        Where nothing is labelled, and where that is an exemplar; bool (batch, z, y, x).
     """
     parent = parent.float()
-    sure = free & (trusted | (parent.softmax(1).amax(1) >= CONFIDENT))
-    if not bool(sure.any()):
+    sure = free & ~rehearsed & (parent.softmax(1).amax(1) >= CONFIDENT)
+    here = DISTILLATION * _divergence(child, parent, sure)
+    return here + REHEARSAL * _divergence(child, parent, rehearsed)
+
+
+def _divergence(child: Tensor, parent: Tensor, where: Tensor) -> Tensor:
+    """Return T²·KL(parent ‖ child), the mean of some voxels; 0 if there are none."""
+    if not bool(where.any()):
         return child.sum() * 0.0
-    mine = (child.float().movedim(1, -1)[sure] / TEMPERATURE).log_softmax(1)
-    yours = (parent.movedim(1, -1)[sure] / TEMPERATURE).log_softmax(1)
+    mine = (child.float().movedim(1, -1)[where] / TEMPERATURE).log_softmax(1)
+    yours = (parent.movedim(1, -1)[where] / TEMPERATURE).log_softmax(1)
     divergence = functional.kl_div(mine, yours, reduction="batchmean", log_target=True)
     return TEMPERATURE**2 * divergence

@@ -8,7 +8,9 @@ import torch
 from napari_unetseg.models.planning import plan_network
 from napari_unetseg.models.unet import UNet
 from napari_unetseg.training.losses import (
+    DISTILLATION,
     IGNORE,
+    REHEARSAL,
     Parent,
     consensus_target,
     deep_loss,
@@ -128,6 +130,24 @@ def test_of_an_exemplar_all_that_the_parent_says_counts(network: UNet) -> None:
     assert child.consensus.grad is not None
     assert child.consensus.grad[0].abs().sum() == 0
     assert (child.consensus.grad[1].abs().sum(0) > 0).all()
+
+
+def test_an_exemplar_counts_more_than_what_nobody_labelled(network: UNet) -> None:
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if name == "heads.consensus.bias":
+                value.copy_(torch.tensor([9.0, 0.0]))  # sure everywhere
+    parent, image = Parent(network), torch.randn(1, 1, 8, 8, 8)
+    child = network(image)
+    changed = child._replace(consensus=child.consensus / 2)
+    exemplar = torch.full((1, 8, 8, 8), IGNORE)
+    elsewhere = exemplar.clone()
+    elsewhere[0, 0, 0, 0] = 0
+    rehearsed, kept = (
+        parent.distillation(image, changed, one_hot(ids, 2)).item()
+        for ids in (exemplar, elsewhere)
+    )
+    assert rehearsed / REHEARSAL == pytest.approx(kept / DISTILLATION, rel=0.01)
 
 
 def test_weights_by_hand() -> None:
