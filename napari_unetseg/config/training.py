@@ -52,7 +52,7 @@ class TrainConfig(Config):
     rehearse: bool = Field(
         True,
         description="Whether every second patch of a fine-tuning is one that the model "
-        "learned from before, so that it keeps what it knew.",
+        "learned from in another volume, so that it keeps what it knew.",
     )
     rater_kind: RaterKind = Field(
         "named",
@@ -80,8 +80,8 @@ class TrainConfig(Config):
     )
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] | None = Field(
         None,
-        description="Step size; 2e-3 for a new network, 5e-4 for a fine-tuning that "
-        "rehearses, 1e-4 for one that does not.",
+        description="Step size; 2e-3 for a new network, 1e-3 for fine-tuning one that "
+        "was made of this volume, 5e-4 for another, 1e-4 if that cannot rehearse.",
     )
     device: Device = Field("auto", description="Where the network learns.")
     threads: Annotated[int, Field(ge=0)] = Field(

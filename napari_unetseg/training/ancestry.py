@@ -47,6 +47,19 @@ def is_finetuned(card: ModelCard) -> bool:
     return card.parent is not None and learned and "adapted" not in about
 
 
+def was_made_of(folder: Path | None, volume: Volume) -> bool:
+    """Whether the family of a version began with a new network of this volume.
+
+    What it was made for is then what it is put right on, and all labels are there.
+    """
+    if folder is None:
+        return False
+    store = ModelStore(folder.parent)
+    origin = store.card(origin_of(store, folder.name))
+    has_other_root = (origin.training.get("config") or {}).get("parent") is not None
+    return not has_other_root and bool(learned_boxes(store.dir(origin.version), volume))
+
+
 def identity_of(volume: Volume) -> str:
     """Return what a volume is known by, wherever it lies: a hash of some voxels."""
     about = (volume.shape, volume.n_channels, str(volume.dtype))

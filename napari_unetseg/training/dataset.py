@@ -109,11 +109,6 @@ class Patches:
         return _batch(*(np.stack(parts) for parts in zip(*drawn, strict=True)))
 
     @property
-    def rehearses(self) -> bool:
-        """Whether exemplars are among the patches."""
-        return bool(self._rehearsed)
-
-    @property
     def silent_raters(self) -> tuple[bool, ...]:
         """Which raters have no labels of their own."""
         return tuple(labels is None for labels in self._raters)

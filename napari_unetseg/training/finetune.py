@@ -38,10 +38,14 @@ from napari_unetseg.models.exemplars import MOST
 from napari_unetseg.models.registration import register_version
 from napari_unetseg.models.store import ModelCard, ModelStore, read_card
 from napari_unetseg.models.verdict import NOT_COMPARED
-from napari_unetseg.training.ancestry import learned_boxes, learned_so_far
+from napari_unetseg.training.ancestry import (
+    learned_boxes,
+    learned_so_far,
+    was_made_of,
+)
 from napari_unetseg.training.calibration import calibration_report, fit_temperature
 from napari_unetseg.training.dataset import Patches
-from napari_unetseg.training.loop import Loop
+from napari_unetseg.training.loop import Kind, Loop
 from napari_unetseg.training.plan import TrainingPlan
 from napari_unetseg.training.rehearsal import exemplars_of, rehearsed_patches
 from napari_unetseg.training.starting_network import starting_network
@@ -120,9 +124,12 @@ def train(
         give_back_at_once()
     is_named = network.spec.rater_kind == "named"
     raters = heads if is_named else job.training_set.raters_among(job.raters)
-    rehearsed = rehearsed_patches(job.begins_with, volume.n_channels)
+    is_at_home = was_made_of(job.begins_with, volume)
+    known = rehearsed_patches(job.begins_with, volume.n_channels)
+    rehearsed = known if job.config.rehearse and not is_at_home else ()
     patches = _patches(job, volume, raters, patch, rehearsed)
-    loop = Loop(network, patches, job, on_event, is_cancelled)
+    kind = _kind_of(job, is_at_home=is_at_home, rehearses=bool(rehearsed))
+    loop = Loop(network, patches, job, kind, on_event, is_cancelled)
     on_event(RunStarted("train", loop.n_steps, subject=job.version))
     loop.run()
     answers = loop.answers()
@@ -145,10 +152,18 @@ def train(
         calibration=calibration_report(answers, temperature),
         gate=NOT_COMPARED,
         sample=patches.sample(),
-        exemplars=exemplars_of(patches.exemplars(MOST), rehearsed, patch),
+        exemplars=exemplars_of(patches.exemplars(MOST), known, patch),
         expected_halo=_halo_of(job.begins_with),
         half=job.half,
     )
+
+
+def _kind_of(job: TrainJob, *, is_at_home: bool, rehearses: bool) -> Kind:
+    if job.parent_dir is None:
+        return "new"
+    if is_at_home:
+        return "home"
+    return "rehearsing" if rehearses else "careful"
 
 
 def _halo_of(folder: Path | None) -> Zyx:
@@ -171,7 +186,7 @@ def _patches(
         seed=job.config.seed,
         learned=learned_boxes(job.parent_dir, volume),
         mirror=job.config.mirror,
-        rehearsed=rehearsed if job.config.rehearse else (),
+        rehearsed=rehearsed,
     )
 
 

@@ -7,7 +7,7 @@ import math
 import time
 from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -37,13 +37,15 @@ from napari_unetseg.training.rater_losses import rater_loss
 if TYPE_CHECKING:
     from napari_unetseg.training.finetune import TrainJob
 
-NEW_RATE, FINE_RATE = 2e-3, 5e-4
-CAREFUL_RATE = 1e-4  # of a fine-tuning that has nothing to rehearse
+RATES = {"new": 2e-3, "home": 1e-3, "rehearsing": 5e-4, "careful": 1e-4}
 WARM_UP = 0.05
 MEASURED = 12  # times in a training: each costs as much as a few steps
 LEAST_MEASURED = 50  # held-out voxels of a class: with fewer its Dice says nothing
 MEAN_DECAY = 0.97
 WEIGHT_DECAY = 1e-4
+
+
+Kind = Literal["new", "home", "rehearsing", "careful"]
 
 
 class End(StrEnum):
@@ -55,6 +57,16 @@ class End(StrEnum):
 
 class Loop:
     """The steps of one training.
+
+    Parameters
+    ----------
+    network, patches, job
+        What learns, from what, and how.
+    kind
+        Which says how fast it learns: a new network, one that was made of this volume,
+        one that rehearses, or one that only small steps keep from forgetting.
+    on_event, is_cancelled
+        Who hears of it, and who may stop it.
 
     Attributes
     ----------
@@ -77,6 +89,7 @@ class Loop:
         network: UNet,
         patches: Patches,
         job: TrainJob,
+        kind: Kind,
         on_event: OnEvent,
         is_cancelled: IsCancelled,
     ) -> None:
@@ -94,7 +107,7 @@ class Loop:
         is_new = self._parent is None
         self.n_steps = steps_of(config, None if is_new else job.training_set)
         self._on_event, self._is_cancelled = on_event, is_cancelled
-        self._rate = config.learning_rate or self._usual_rate
+        self._rate = config.learning_rate or RATES[kind]
         self._optimizer = torch.optim.AdamW(
             [value for value in network.parameters() if value.requires_grad],
             lr=self._rate,
@@ -110,12 +123,6 @@ class Loop:
         self.dice: dict[str, float] = {}
         self.step = self.kept_step = 0
         self.end = End.FINISHED
-
-    @property
-    def _usual_rate(self) -> float:
-        if self._parent is None:
-            return NEW_RATE
-        return FINE_RATE if self._patches.rehearses else CAREFUL_RATE
 
     @property
     def seconds(self) -> float:

@@ -15,6 +15,7 @@ from napari_unetseg.training.ancestry import (
     identity_of,
     learned_boxes,
     origin_of,
+    was_made_of,
 )
 
 BOX = Box((0, 0, 0), (4, 16, 16))
@@ -97,6 +98,24 @@ def test_what_is_no_fine_tuning_is_an_origin(
     add(store, model_dir, "v3", parent="v2", training=training)
     add(store, model_dir, "v4", **finetuned("v3"))
     assert origin_of(store, "v4") == "v3", "which learned from no labels"
+
+
+def test_a_family_belongs_to_the_volume_that_its_first_network_was_made_of(
+    store: ModelStore, model_dir: Path, volume: Volume
+) -> None:
+    here = {
+        "volume_identity": identity_of(volume),
+        "learned_boxes": [[*BOX.start, *BOX.stop]],
+    }
+    add(store, model_dir, "v1", training=here)
+    tuned = {"config": {"parent": "some"}}
+    add(store, model_dir, "v2", parent="v1", training=here | tuned)
+    add(store, model_dir, "v3", training=here | {"volume_identity": "another"})
+    add(store, model_dir, "v4", parent="v3", training=here | tuned)
+    add(store, model_dir, "v5", training=here | tuned)
+    made = {v: was_made_of(store.dir(v), volume) for v in store.versions()}
+    assert made == {"v1": True, "v2": True, "v3": False, "v4": False, "v5": False}
+    assert not was_made_of(None, volume)
 
 
 def test_voxels_that_are_no_numbers_do_no_harm(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,16 @@ from napari_unetseg.data.corrections import UNSET
 from napari_unetseg.data.normalisation import Normalisation
 from napari_unetseg.data.volume import Volume
 from napari_unetseg.geometry import Box
-from napari_unetseg.models.exemplars import MOST, read_exemplars, write_exemplars
+from napari_unetseg.models.exemplars import (
+    EXEMPLARS,
+    MOST,
+    read_exemplars,
+    write_exemplars,
+)
+from napari_unetseg.training import finetune
 from napari_unetseg.training.dataset import REHEARSED, Patches
 from napari_unetseg.training.finetune import train
+from napari_unetseg.training.loop import Loop
 from napari_unetseg.training.losses import IGNORE
 from napari_unetseg.training.rehearsal import (
     exemplars_of,
@@ -106,3 +114,36 @@ def test_a_new_model_keeps_exemplars_and_a_finetuned_one_some_of_them(
     assert inherited is not None
     np.testing.assert_allclose(inherited[:4], kept[:4], atol=1e-6)
     assert not np.allclose(inherited[4:], kept[4:])
+
+
+@pytest.mark.parametrize(
+    ("origin", "n_rehearsed", "rate"),
+    [("here", 0, 1e-3), ("elsewhere", MOST, 5e-4), ("bare", 0, 1e-4)],
+)
+def test_what_was_made_of_this_volume_rehearses_nothing(
+    origin: str, n_rehearsed: int, rate: float, make_job: MakeJob, labels: TrainingSet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    first = make_job(labels)
+    train(first)
+    folder = first.models_dir / "v1"
+    if origin != "here":
+        monkeypatch.setattr(finetune, "was_made_of", lambda *_: False)
+    if origin == "bare":
+        (folder / EXEMPLARS).unlink()
+    seen: list[Any] = []
+
+    class Noted(Patches):
+        def __init__(self, *args: Any, rehearsed: Any, **options: Any) -> None:
+            seen.append(len(rehearsed))
+            super().__init__(*args, rehearsed=rehearsed, **options)
+
+    class NotedLoop(Loop):
+        def run(self) -> None:
+            seen.append(self._rate)
+            super().run()
+
+    monkeypatch.setattr(finetune, "Patches", Noted)
+    monkeypatch.setattr(finetune, "Loop", NotedLoop)
+    train(make_job(labels, version="v2", parent_dir=folder))
+    assert seen == [n_rehearsed, rate]
