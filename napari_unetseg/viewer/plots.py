@@ -17,7 +17,8 @@ from napari_unetseg.viewer.style import Palette
 _HEIGHT = 190
 _TIP = (
     "Loss: lower is better. Dice: overlap with labels that were held out, 1 is "
-    "perfect. The dashed line is the best so far, which is kept if you stop."
+    "perfect. The dashed line is the best so far, which is kept if you stop; at the "
+    "end, the last weights are."
 )
 
 
@@ -101,8 +102,8 @@ class TrainingPlot(QWidget):
             )
         # The whole way from the beginning: the curves grow to the right, in place.
         self._loss.setXRange(0, self._steps[-1].total, padding=0.02)
-        best = best_step(self._steps)
-        if best is not None:
+        last, best = self._steps[-1], best_step(self._steps)
+        if best is not None and last.step < last.total:
             dashes = pg.mkPen(self._palette.muted, style=Qt.PenStyle.DashLine)
             self._dice.addItem(pg.InfiniteLine(best.step, pen=dashes))
 

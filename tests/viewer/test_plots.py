@@ -64,6 +64,11 @@ def test_the_best_so_far_is_marked(plot: TrainingPlot) -> None:
     assert line.value() == 3
 
 
+def test_at_the_end_there_is_no_best_as_the_last_is_kept(plot: TrainingPlot) -> None:
+    plot.show_steps([*STEPS, StepDone(20, 20, 0.7, {"cell": 0.4})], CLASSES)
+    assert not [i for i in plot._dice.items if isinstance(i, pg.InfiniteLine)]
+
+
 def test_the_same_steps_are_drawn_once(
     plot: TrainingPlot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
