@@ -131,6 +131,25 @@ def test_a_selected_version_stays_selected(
     assert "cannot be judged: too few." in versions.report.text()
 
 
+def test_dice_of_elsewhere_does_not_stand_beside_dice_of_here(
+    versions: VersionList, dock: MainWidget
+) -> None:
+    project = dock.session.project
+    card = project.models.card("v1")
+    weights = project.models.dir("v1") / "weights.safetensors"
+    measured = card.replace(
+        version="v2", metrics={"dice": {"cell": 0.5, "fibre": 0.75}},
+        training={"imported_from": "there"},
+    )  # fmt: skip
+    project.models.register(measured, weights)
+    project.models.register(measured.replace(version="v3", training={}), weights)
+    tell(dock)
+    rows = [versions.tree.topLevelItem(number) for number in range(3)]
+    assert [row.text(2) for row in rows[1:]] == ["–", "0.62"]
+    assert "held-out labels where it was made: cell 0.50" in rows[1].toolTip(2)
+    assert "held-out labels here: cell 0.50" in rows[2].toolTip(2)
+
+
 def test_what_was_never_compared_says_so(dock: MainWidget, model_dir: Path) -> None:
     dock.session.import_model(model_dir)
     card = dock.session.project.models.card("v1")

@@ -160,8 +160,13 @@ def report_text(card: ModelCard) -> str:
 
 
 def dice_text(card: ModelCard) -> str:
-    """Return the mean Dice over the classes, measured on held-out labels."""
+    """Return the mean Dice over the classes, measured on held-out labels.
+
+    That of an imported version was measured elsewhere, and compares with none here.
+    """
     dice = card.metrics.get("dice") or {}
+    if _is_from_elsewhere(card):
+        return "–"
     return f"{sum(dice.values()) / len(dice):.2f}" if dice else "–"
 
 
@@ -218,4 +223,9 @@ def _dice_tip(card: ModelCard) -> str:
     if not dice:
         return "Dice was not measured: too few labels to hold some out."
     parts = ", ".join(f"{name} {value:.2f}" for name, value in dice.items())
-    return f"Dice on held-out labels: {parts}"
+    where = "where it was made" if _is_from_elsewhere(card) else "here"
+    return f"Dice on held-out labels {where}: {parts}"
+
+
+def _is_from_elsewhere(card: ModelCard) -> bool:
+    return "imported_from" in card.training
