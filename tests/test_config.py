@@ -78,7 +78,7 @@ def test_boxes_and_paths_survive_json() -> None:
         (PredictConfig, "block", (8, 8, 0)),
         (PredictConfig, "missing_chunks", "ignore"),
         (TrainConfig, "patch", (-8, 8, 8)),
-        (TrainConfig, "steps", 0),
+        (TrainConfig, "steps", -1),
         (TrainConfig, "steps", 100_001),
         (TrainConfig, "budget_s", 0),
         (TrainConfig, "batch", 17),
