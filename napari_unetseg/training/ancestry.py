@@ -57,7 +57,9 @@ def was_made_of(folder: Path | None, volume: Volume) -> bool:
     store = ModelStore(folder.parent)
     origin = store.card(origin_of(store, folder.name))
     has_other_root = (origin.training.get("config") or {}).get("parent") is not None
-    return not has_other_root and bool(learned_boxes(store.dir(origin.version), volume))
+    if has_other_root or "learned_boxes" not in origin.training:  # nobody knows
+        return False
+    return bool(learned_boxes(store.dir(origin.version), volume))
 
 
 def identity_of(volume: Volume) -> str:
