@@ -81,7 +81,7 @@ class TrainConfig(Config):
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] | None = Field(
         None,
         description="Step size; 2e-3 for a new network, 1e-3 for fine-tuning one that "
-        "was made of this volume, 5e-4 for another, 1e-4 if that cannot rehearse.",
+        "was made from these labels, 5e-4 for another, 1e-4 if that cannot rehearse.",
     )
     device: Device = Field("auto", description="Where the network learns.")
     threads: Annotated[int, Field(ge=0)] = Field(

@@ -21,6 +21,7 @@ from napari_unetseg.models.store import ModelCard, ModelStore, read_card
 if TYPE_CHECKING:
     from napari_unetseg.training.dataset import Patches
     from napari_unetseg.training.finetune import TrainJob
+    from napari_unetseg.training.training_set import TrainingSet
 
 MOST_BOXES = 2000  # of more, the box around them all is kept
 EVERYWHERE = Box((0, 0, 0), (2**40, 2**40, 2**40))
@@ -47,19 +48,18 @@ def is_finetuned(card: ModelCard) -> bool:
     return card.parent is not None and learned and "adapted" not in about
 
 
-def was_made_of(folder: Path | None, volume: Volume) -> bool:
-    """Whether the family of a version began with a new network of this volume.
+def was_made_of(folder: Path | None, labels: TrainingSet) -> bool:
+    """Whether the family of a version began with a new network from these labels.
 
-    What it was made for is then what it is put right on, and all labels are there.
+    What it was made for is then what it is put right on, and nothing is forgotten that
+    is not learned again. So it is if most edits that the network learned from still
+    count; one that was imported learned from edits of another project.
     """
     if folder is None:
         return False
     store = ModelStore(folder.parent)
-    origin = store.card(origin_of(store, folder.name))
-    has_other_root = (origin.training.get("config") or {}).get("parent") is not None
-    if has_other_root or "learned_boxes" not in origin.training:  # nobody knows
-        return False
-    return bool(learned_boxes(store.dir(origin.version), volume))
+    edits = set(store.card(origin_of(store, folder.name)).training.get("strokes", ()))
+    return 2 * len(edits & set(labels.stroke_ids)) > len(edits)
 
 
 def identity_of(volume: Volume) -> str:

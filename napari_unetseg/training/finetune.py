@@ -124,7 +124,7 @@ def train(
         give_back_at_once()
     is_named = network.spec.rater_kind == "named"
     raters = heads if is_named else job.training_set.raters_among(job.raters)
-    is_at_home = was_made_of(job.begins_with, volume)
+    is_at_home = was_made_of(job.begins_with, job.training_set)
     known = rehearsed_patches(job.begins_with, volume.n_channels)
     rehearsed = known if job.config.rehearse and not is_at_home else ()
     patches = _patches(job, volume, raters, patch, rehearsed)

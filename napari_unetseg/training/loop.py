@@ -63,8 +63,8 @@ class Loop:
     network, patches, job
         What learns, from what, and how.
     kind
-        Which says how fast it learns: a new network, one that was made of this volume,
-        one that rehearses, or one that only small steps keep from forgetting.
+        Which says how fast it learns: a new network, one that was made from these
+        labels, one that rehearses, or one that only small steps keep from forgetting.
     on_event, is_cancelled
         Who hears of it, and who may stop it.
 

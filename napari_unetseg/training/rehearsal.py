@@ -5,8 +5,8 @@ patch of a fine-tuning is one of its origin's, and nothing is labelled there: th
 alone has something to say (distillation). Of all that keeps networks from forgetting
 rehearsal works best (https://arxiv.org/abs/2407.21216).
 
-A network that was made of this very volume rehearses nothing: it has all labels that it
-ever learned from, and its exemplars would repeat the mistakes that are put right.
+A network that was made from these very labels rehearses nothing: it learns them all
+again, and its exemplars would repeat the mistakes that are put right.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from napari_unetseg.training.ancestry import (
     origin_of,
     was_made_of,
 )
+from napari_unetseg.training.training_set import ArrayLabels, TrainingSet
 
 BOX = Box((0, 0, 0), (4, 16, 16))
 
@@ -41,6 +42,11 @@ def add(
 
 def finetuned(parent: str) -> dict[str, object]:
     return {"parent": parent, "training": {"config": {"parent": parent}}}
+
+
+def labelled_by(edits: tuple[str, ...]) -> TrainingSet:
+    labels = ArrayLabels(np.zeros((4, 16, 16), np.uint8))
+    return TrainingSet((), labels, {}, stroke_ids=edits)
 
 
 def test_a_volume_is_known_wherever_it_lies(
@@ -100,23 +106,23 @@ def test_what_is_no_fine_tuning_is_an_origin(
     assert origin_of(store, "v4") == "v3", "which learned from no labels"
 
 
-def test_a_family_belongs_to_the_volume_that_its_first_network_was_made_of(
-    store: ModelStore, model_dir: Path, volume: Volume
+def test_a_family_belongs_to_the_labels_that_its_first_network_was_made_of(
+    store: ModelStore, model_dir: Path
 ) -> None:
-    here = {
-        "volume_identity": identity_of(volume),
-        "learned_boxes": [[*BOX.start, *BOX.stop]],
-    }
-    add(store, model_dir, "v1", training=here)
-    tuned = {"config": {"parent": "some"}}
-    add(store, model_dir, "v2", parent="v1", training=here | tuned)
-    add(store, model_dir, "v3", training=here | {"volume_identity": "another"})
-    add(store, model_dir, "v4", parent="v3", training=here | tuned)
-    add(store, model_dir, "v5", training=here | tuned)
-    add(store, model_dir, "v6", training={})
-    made = [v for v in store.versions() if was_made_of(store.dir(v), volume)]
-    assert made == ["v1", "v2"]
-    assert not was_made_of(None, volume)
+    add(store, model_dir, "v1", training={"strokes": ["a", "b", "c"]})
+    add(store, model_dir, "v2", **finetuned("v1"))
+    add(store, model_dir, "v3", training={"strokes": ["x", "y"]})
+    add(store, model_dir, "v4", **finetuned("v3"))
+    add(store, model_dir, "v5", training={})
+
+    def made_of(*edits: str) -> list[str]:
+        labels = labelled_by(edits)
+        return [v for v in store.versions() if was_made_of(store.dir(v), labels)]
+
+    assert made_of("a", "b", "c", "more") == ["v1", "v2"]
+    assert made_of("a", "b") == ["v1", "v2"], "one edit was taken back"
+    assert made_of("a", "x") == [], "most of what was learned is not there"
+    assert not was_made_of(None, labelled_by(("a",)))
 
 
 def test_voxels_that_are_no_numbers_do_no_harm(tmp_path: Path) -> None:

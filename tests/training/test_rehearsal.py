@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,15 +121,16 @@ def test_a_new_model_keeps_exemplars_and_a_finetuned_one_some_of_them(
     ("origin", "n_rehearsed", "rate"),
     [("here", 0, 1e-3), ("elsewhere", MOST, 5e-4), ("bare", 0, 1e-4)],
 )
-def test_what_was_made_of_this_volume_rehearses_nothing(
+def test_what_was_made_of_these_labels_rehearses_nothing(
     origin: str, n_rehearsed: int, rate: float, make_job: MakeJob, labels: TrainingSet,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    labels = replace(labels, stroke_ids=("a", "b"))
     first = make_job(labels)
     train(first)
     folder = first.models_dir / "v1"
     if origin != "here":
-        monkeypatch.setattr(finetune, "was_made_of", lambda *_: False)
+        labels = replace(labels, stroke_ids=("c",))
     if origin == "bare":
         (folder / EXEMPLARS).unlink()
     seen: list[Any] = []
