@@ -178,6 +178,7 @@ def summary(figures: Mapping[str, Any]) -> dict[str, Any]:
         table[name] = {
             "parent": mean(parent["dice"]),
             "ours": _mean([mean(row["dice"]) for row in last]),
+            "ours_newest": _mean([mean(row["dice_of_newest"]) for row in last]),
             "ours_after_5": _mean([mean(_after_five(row)["dice"]) for row in rows]),
             **{
                 arm: _mean([mean(row[arm]["dice"]) for row in rows if arm in row])
@@ -205,7 +206,8 @@ def _lost(parent: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> float
 def needed_regions(figures: Mapping[str, Any]) -> dict[str, float]:
     """Return how many regions each strategy needs in all studies together.
 
-    Needed for the highest Dice that all strategies of a study reach.
+    Needed for the highest Dice that all strategies of a study reach. It is that of the
+    newest version: what was learned from the regions, whatever the gate made of it.
     """
     total = dict.fromkeys(("uncertainty", "random", "scan"), 0.0)
     for row in figures.get("studies", []):
@@ -214,16 +216,18 @@ def needed_regions(figures: Mapping[str, Any]) -> dict[str, float]:
         start = (0, mean(figures["parents"][row["set"]]["dice"]))
         arms = {"uncertainty": row["ours"], "random": row["random"],
                 "scan": row["scan"]}  # fmt: skip
-        curves = {
-            key: [start, *((r["regions"], mean(r["dice"])) for r in arm["rows"])]
-            for key, arm in arms.items()
-        }
+        curves = {key: [start, *_learned(arm)] for key, arm in arms.items()}
         level = common_level(list(curves.values()))
         for key, curve in curves.items():
             needed = regions_needed(curve, level)
             assert needed is not None
             total[key] += needed
     return total
+
+
+def _learned(arm: Mapping[str, Any]) -> list[tuple[int, float]]:
+    """Return regions and Dice of the newest version after each round of an arm."""
+    return [(row["regions"], mean(row["dice_of_newest"])) for row in arm["rows"]]
 
 
 def targets(figures: Mapping[str, Any]) -> list[Target]:
