@@ -34,7 +34,7 @@ import numpy as np
 from benchmarks.click_sets import on_disk
 from benchmarks.common import class_dice, write_json
 from benchmarks.dense_tasks import normalised
-from benchmarks.learning_annotator import commit, paint, pick
+from benchmarks.learning_annotator import commit, paint, put_right
 from benchmarks.learning_sets import LearningSet, Part, read_set, stretched
 from benchmarks.pixel_forest import Forest
 from napari_unetseg.app import actions
@@ -191,15 +191,10 @@ def loop(
     version, minutes, before = PARENT, 0.0, 0
     for number, n_regions in enumerate(plan.up_to(desk.data.n_regions), start=1):
         with Project.open(desk.project) as project:
-            round_seed = 100 * seed + number
-            slices: list[Box] = []
-            # What is named at once lies apart; with that labelled, more is named.
-            while found := pick(
-                project, desk.data, strategy, n_regions - before - len(slices),
-                round_seed,
-            ):  # fmt: skip
-                minutes += paint(project, desk.data, found)
-                slices += found
+            slices, spent = put_right(
+                project, desk.data, strategy, n_regions - before, 100 * seed + number
+            )
+        minutes += spent
         painted.append(slices)
         before += len(slices)
         result = desk.train(parent=version, steps=plan.round_steps)
