@@ -69,12 +69,10 @@ class Recipe:
 
     @contextmanager
     def in_effect(self) -> Iterator[dict[str, Any]]:
-        """Change the program for a while; give what its configuration is to say."""
+        """Change the program for a while; give what to configure, but for steps."""
         choices: dict[str, Any] = {"promote": "never"}
         if self.rate is not None:
             choices["learning_rate"] = self.rate
-        if self.steps is not None:
-            choices["steps"] = self.steps
         if self.rehearses is False:
             choices["rehearse"] = False
         weight = losses.REHEARSAL if self.weight is None else self.weight
@@ -140,8 +138,10 @@ def tried(
         shutil.rmtree(desk.project)
         made = folder / name / f"recipes-{situation}-{seed}.unetseg"
         shutil.copytree(made, desk.project)
+        steps = min(recipe.steps or plan.round_steps, plan.long_steps)
         with recipe.in_effect() as choices:
-            version = desk.train(parent=parent, **choices)["version"]
+            result = desk.train(parent=parent, steps=steps, **choices)
+        version = result["version"]
         found = {
             "dice": mean(desk.dice(version)),
             "probe": None if situation == "home" else desk.probe_dice(version),
