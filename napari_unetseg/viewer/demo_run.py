@@ -32,6 +32,7 @@ WINDOW = (1280, 800)
 ANNOTATOR = "Ana"
 N_SLICES, PATHS_PER_SLICE = 8, 6
 PATIENCE_S = 900.0  # a first model on a slow machine
+DRAWN_MS = 900  # layers follow what is on disk at most twice a second
 _CTRL = Qt.KeyboardModifier.ControlModifier
 _SHIFT = Qt.KeyboardModifier.ShiftModifier
 
@@ -123,7 +124,7 @@ class DemoRun:
         self._hand.press(Qt.Key.Key_P)
         finished = self._wait_for("predict")
         result = finished.result
-        self._hand.rest(900)  # layers follow at most twice a second
+        self._hand.rest(DRAWN_MS)
         self._picture("prediction")
         self._before = self._predicted()
         speed = result["voxels"] / max(result["seconds"], 1e-9) / 1e6
@@ -288,7 +289,7 @@ class DemoRun:
         project = self._session.project
         assert project is not None
         versions.select(str(project.active_model))
-        self._hand.rest(300)
+        self._hand.rest(DRAWN_MS)
         self._save("versions")
         versions.select(project.models.versions()[0])
         self._hand.push(versions.comparison.button)
