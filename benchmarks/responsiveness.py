@@ -4,7 +4,8 @@ A real napari window with the dock, on a volume that does not fit one block. A h
 turns slices over and paints strokes, with mouse and key events, while a timer in the
 event loop notes how late it comes. The same is done with nothing running, with the job
 in a child process as the product does it, and, as the baseline, with the very same job
-in a thread of the window's process, as plugins usually do.
+in a thread of the window's process, as plugins usually do. Layers of a prediction cost
+time, too: with nothing running it is watched before they are there, and after.
 
 Needs a display; ``.ci/with-display`` gives a virtual one.
 """
@@ -225,6 +226,7 @@ class Measured:
                 lambda: not desk.session.job.is_idle,
             )
             desk.stop()
+            predicted = desk.watch()
             train = desk.watch(
                 lambda: desk.session.finetune(steps=STEPS),
                 lambda: not desk.session.job.is_idle,
@@ -233,6 +235,7 @@ class Measured:
             return {
                 "nothing running": nothing,
                 "predict, child process": predict,
+                "nothing running, predicted": predicted,
                 "train, child process": train,
                 "predict, thread of the window": self._threaded(desk, self._predict),
                 "train, thread of the window": self._threaded(desk, self._train),
