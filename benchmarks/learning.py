@@ -42,6 +42,7 @@ from benchmarks.learning_arms import (
     prepare,
 )
 from benchmarks.learning_sets import SETS
+from benchmarks.learning_verdicts import verdicts
 from napari_unetseg.config import Preferences, WorklistStrategy
 from napari_unetseg.geometry import Box, zyx
 
@@ -309,6 +310,7 @@ def main() -> None:
     figures["summary"] = summary(figures)
     figures["regions_needed"] = needed_regions(figures)
     figures["vnc_rounds"] = vnc_rounds(figures)
+    figures["verdicts"] = verdicts(figures)
     figures["seconds"] = round(time.monotonic() - started)
     for name, row in figures["summary"].items():
         print(f"{name:12}", ", ".join(f"{k} {v:.3f}" for k, v in row.items()))
