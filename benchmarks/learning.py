@@ -144,7 +144,7 @@ class Run:
         """Do the studies, all sets with one seed before the next."""
         waiting = [
             self.pool.submit(study, name, seed, self.folder, self.plan, self.args.parts)
-            for seed in range(self.plan.seeds)
+            for seed in self.args.seeds or range(self.plan.seeds)
             for name in self.args.sets
         ]
         self._collect("studies", waiting)
@@ -320,6 +320,7 @@ def main() -> None:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=2, help="studies side by side")
     parser.add_argument("--sets", nargs="+", choices=list(SETS), help="default: all")
+    parser.add_argument("--seeds", nargs="+", type=int, help="default: 0 1 2, quick 0")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER",
         help="what is done stays there, and a run that was stopped goes on with it",
