@@ -35,6 +35,7 @@ from napari_unetseg.viewer.project_layers import (
     ProjectLayers,
     rank,
 )
+from napari_unetseg.viewer.thin_lines import ThinLines, keep_shader
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -120,6 +121,8 @@ class SessionLayers(CanvasPlace):
         active = self._viewer.layers.selection.active
         self._viewer.layers.insert(min(after, default=len(self._viewer.layers)), layer)
         self._layers[layer.name] = layer
+        if isinstance(layer, ThinLines):
+            keep_shader(self._viewer, layer)
         if active is not None:
             self._viewer.layers.selection.active = active
 

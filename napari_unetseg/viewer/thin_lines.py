@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Vectors
 
 from napari_unetseg.geometry import Box, Zyx
+
+if TYPE_CHECKING:
+    from napari import Viewer
 
 NO_LINES = np.empty((0, 2, 3), dtype=np.float32)
 
@@ -56,6 +59,26 @@ class ThinLines(Vectors):  # type: ignore[misc, unused-ignore]
 
     def _update_thumbnail(self) -> None:
         pass
+
+
+def keep_shader(viewer: Viewer, lines: ThinLines) -> None:
+    """Draw lines with one shader for as long as their layer lives.
+
+    vispy writes the step that passes on the colours of a mesh anew with every mesh, and
+    whatever is new is compiled: at each slice, for each layer, which takes longer than
+    drawing. For colours as they are, that step never changes.
+
+    Parameters
+    ----------
+    lines
+        A layer of the viewer.
+    """
+    canvas = viewer.window._qt_viewer.canvas  # noqa: SLF001
+    mesh = canvas.layer_to_visual[lines].node
+    passed = mesh._build_color_transform(np.ones((1, 4)))  # noqa: SLF001
+    mesh.unfreeze()
+    mesh._build_color_transform = lambda colors: passed  # noqa: SLF001
+    mesh.freeze()
 
 
 def path(points: Sequence[Sequence[float]]) -> np.ndarray:

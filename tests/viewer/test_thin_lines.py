@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from napari_unetseg.geometry import Box
+
+if TYPE_CHECKING:
+    from napari import Viewer
 
 pytestmark = pytest.mark.gui
 
@@ -45,3 +50,24 @@ def test_lines_stay_as_thin_on_the_screen_at_any_zoom() -> None:
     for zoom in (0.1, 3.0):
         layer.fit_width(2.0, zoom)
         assert layer.edge_width * 0.5 * zoom == pytest.approx(2.0)
+
+
+def test_other_lines_are_drawn_with_the_same_shader(viewer: Viewer) -> None:
+    from napari_unetseg.viewer.thin_lines import ThinLines, keep_shader, path
+
+    layer = viewer.add_layer(ThinLines((1, 20, 20), edge_width=2, opacity=1))
+    keep_shader(viewer, layer)
+    viewer.dims.set_point(0, 0)
+    canvas = viewer.window._qt_viewer.canvas
+    shader = canvas.layer_to_visual[layer].node.shared_program.vert
+
+    def drawn(color: tuple[float, ...]) -> tuple[object, np.ndarray]:
+        layer.show(path([(0, 10, 2), (0, 10, 18)]), np.array([color]))
+        seen = viewer.screenshot(canvas_only=True, flash=False)
+        return shader["color_transform"], seen.reshape(-1, 4).max(axis=0)
+
+    red, seen_red = drawn((1, 0, 0, 1))
+    blue, seen_blue = drawn((0, 0, 1, 1))
+    assert red is blue
+    np.testing.assert_array_equal(seen_red[:3], (255, 0, 0))
+    np.testing.assert_array_equal(seen_blue[:3], (0, 0, 255))
