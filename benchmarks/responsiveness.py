@@ -5,7 +5,9 @@ turns slices over and paints strokes, with mouse and key events, while a timer i
 event loop notes how late it comes. The same is done with nothing running, with the job
 in a child process as the product does it, and, as the baseline, with the very same job
 in a thread of the window's process, as plugins usually do. Layers of a prediction cost
-time, too: with nothing running it is watched before they are there, and after.
+time, too: with nothing running it is watched before they are there, and after. How long
+the window's thread is busy with a move of the brush, and with the release that brings
+the stroke to disk, is told for each case.
 
 Needs a display; ``.ci/with-display`` gives a virtual one.
 """
@@ -27,9 +29,10 @@ from typing import Any
 
 import numpy as np
 import zarr
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QPoint, Qt, QTimer
 
 from benchmarks.common import Target, parse_args, write_report
+from benchmarks.painting import Mouse, spread
 from napari_unetseg.app import actions
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.sample import make_project_with_default_model
@@ -151,18 +154,23 @@ class Desk:
         self,
         start: Callable[[], object] | None = None,
         is_running: Callable[[], bool] | None = None,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Start something and use the window until it ends or was watched enough."""
-        watch = Watch()
+        watch, mouse = Watch(), Mouse(self._hand.canvas)
         if start is not None:
             start()
         end, n_done = time.monotonic() + self._seconds, 0
         while time.monotonic() < end and (is_running is None or is_running()):
-            self._use(n_done)
+            self._use(mouse, n_done)
             n_done += 1
         if n_done < LEAST_USES:
             raise RuntimeError(f"What was to be watched ended after {n_done} slices.")
-        return {**watch.stop(), "slices_and_strokes": n_done}
+        return {
+            **watch.stop(),
+            "move_ms": spread(mouse.moves),
+            "release_ms": spread(mouse.releases),
+            "slices_and_strokes": n_done,
+        }
 
     def stop(self) -> None:
         """Stop the job of the session and wait until it is gone."""
@@ -171,7 +179,7 @@ class Desk:
             lambda: self.session.job.is_idle, what="the job to stop", seconds=120
         )
 
-    def _use(self, number: int) -> None:
+    def _use(self, mouse: Mouse, number: int) -> None:
         """Turn over a slice; each fifth time paint a stroke as well."""
         forth = number // 10 % 2 == 0
         self._hand.press(Qt.Key.Key_Right if forth else Qt.Key.Key_Left)
@@ -179,10 +187,8 @@ class Desk:
         if number % 5 == 0:
             self._hand.press(Qt.Key.Key_B)
             self._hand.press(Qt.Key.Key_1)
-            centre = np.asarray(self.viewer.scene.camera.center)
-            place = self.viewer.dims.point
-            rows = centre[-2] + np.linspace(-3, 3, 12) + number % 7
-            self._hand.drag([(place[0], row, centre[-1]) for row in rows])
+            centre = self._hand.canvas.rect().center()
+            mouse.drag(centre + QPoint(0, 2 * (number % 7)))
             self._hand.rest(100)
 
 
@@ -245,7 +251,7 @@ class Measured:
 
     def _threaded(
         self, desk: Desk, action: Callable[[Callable[[], bool]], object]
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         stop = threading.Event()
         thread = threading.Thread(target=action, args=(stop.is_set,), daemon=True)
         figures = desk.watch(thread.start, thread.is_alive)
