@@ -54,12 +54,15 @@ class Recipe:
         What exemplars count, the learning rate, and how many steps there are.
     rehearses
         Whether there are exemplars at all.
+    distillation
+        What the parent's answer counts where nothing is labelled.
     """
 
     weight: float | None = None
     rate: float | None = None
     steps: int | None = None
     rehearses: bool | None = None
+    distillation: float | None = None
 
     @property
     def name(self) -> str:
@@ -76,7 +79,13 @@ class Recipe:
         if self.rehearses is False:
             choices["rehearse"] = False
         weight = losses.REHEARSAL if self.weight is None else self.weight
-        with patch.object(losses, "REHEARSAL", weight):
+        distillation = self.distillation
+        if distillation is None:
+            distillation = losses.DISTILLATION
+        with (
+            patch.object(losses, "REHEARSAL", weight),
+            patch.object(losses, "DISTILLATION", distillation),
+        ):
             if not self.rehearses:
                 yield choices
                 return
@@ -94,6 +103,7 @@ RECIPES: Mapping[Situation, tuple[Recipe, ...]] = {
         Recipe(weight=8.0, rate=1e-4),
         Recipe(weight=8.0),
         Recipe(steps=150),
+        Recipe(distillation=0.0),
     ),
     "all": (
         USUAL,
@@ -101,6 +111,7 @@ RECIPES: Mapping[Situation, tuple[Recipe, ...]] = {
         Recipe(weight=0.5, rate=1e-4),
         Recipe(weight=8.0),
         Recipe(steps=50),
+        Recipe(distillation=0.0),
     ),
     "home": (USUAL, Recipe(rehearses=True), Recipe(rate=1e-4), Recipe(rate=5e-4)),
 }

@@ -63,8 +63,9 @@ class Loop:
     network, patches, job
         What learns, from what, and how.
     kind
-        Which says how fast it learns: a new network, one that was made from these
-        labels, one that rehearses, or one that only small steps keep from forgetting.
+        Which says how fast it learns, and what keeps it from forgetting: a new network,
+        one that was made from these labels, one that rehearses, or one that has nothing
+        but small steps and the parent's word on unlabelled voxels.
     on_event, is_cancelled
         Who hears of it, and who may stop it.
 
@@ -107,7 +108,7 @@ class Loop:
         is_new = self._parent is None
         self.n_steps = steps_of(config, None if is_new else job.training_set)
         self._on_event, self._is_cancelled = on_event, is_cancelled
-        self._rate = config.learning_rate or RATES[kind]
+        self._kind, self._rate = kind, config.learning_rate or RATES[kind]
         self._optimizer = torch.optim.AdamW(
             [value for value in network.parameters() if value.requires_grad],
             lr=self._rate,
@@ -223,9 +224,13 @@ class Loop:
             )
         if self._parent is None:
             return loss
+        loss = loss + self._parent.pull(self._network)
         with self._autocast():
-            kept = self._parent.distillation(image, output, target)
-        return loss + kept + self._parent.pull(self._network)
+            if self._kind == "rehearsing":
+                loss = loss + self._parent.rehearsal(image, output, target)
+            elif self._kind == "careful":
+                loss = loss + self._parent.distillation(image, output, target)
+        return loss
 
     @torch.no_grad()
     def _follow_mean(self) -> None:

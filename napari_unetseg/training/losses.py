@@ -8,6 +8,7 @@ A weight (batch, z, y, x) says what each voxel counts, 1 if there is none.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -141,8 +142,8 @@ def _coarser(
 class Parent:
     """The network that a fine-tuning began with: it must not be forgotten.
 
-    Where nothing is labelled and it was sure, its answer is kept (distillation); of a
-    patch without any label, an exemplar of what it learned from, all of its answer. Its
+    Of exemplars, patches of what it learned from, all of its answer is kept: rehearsal.
+    Who has none keeps what it was sure of where nothing is labelled: distillation. Its
     convolutions hold on to those of the child (L2-SP). Norms and heads are free.
     """
 
@@ -163,35 +164,45 @@ class Parent:
         ]
         return 0.5 * PULL * torch.stack(parts).sum()
 
+    def rehearsal(self, image: Tensor, child: Output, target: Tensor) -> Tensor:
+        """Return how far the child has left the parent in patches without any label."""
+        without = (target.sum(1) == 0).flatten(1).all(1)
+        if not bool(without.any()):
+            return child.consensus.sum() * 0.0
+        everywhere = torch.ones_like(target[without, 0], dtype=torch.bool)
+        pairs = self._pairs(image[without], child, without)
+        return REHEARSAL * _mean_divergence(pairs, [everywhere] * len(pairs))
+
     def distillation(self, image: Tensor, child: Output, target: Tensor) -> Tensor:
-        """Return how far the child has left the parent where nothing is labelled."""
+        """Return how far the child has left a sure parent where nothing is labelled."""
+        free, each = target.sum(1) == 0, slice(None)
+        pairs = self._pairs(image, child, each)
+        sure = [free & (said.softmax(1).amax(1) >= CONFIDENT) for _, said in pairs]
+        return DISTILLATION * _mean_divergence(pairs, sure)
+
+    def _pairs(
+        self, image: Tensor, child: Output, which: Tensor | slice
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return logits of child and parent: the consensus first, then each rater."""
         with torch.no_grad():
             parent = self._network(image)
-        free = target.sum(1) == 0
-        rehearsed = free.flatten(1).all(1).view(-1, 1, 1, 1) & free
-        loss = _kept(child.consensus, parent.consensus, free, rehearsed)
+        pairs = [(child.consensus[which], parent.consensus.float())]
         # Draws of a hidden style are others at every step.
         if child.raters is not None and self._network.spec.rater_kind != "latent":
-            pairs = zip(child.raters.unbind(1), parent.raters.unbind(1), strict=True)
-            parts = [_kept(mine, yours, free, rehearsed) for mine, yours in pairs]
-            loss = loss + torch.stack(parts).mean()
-        return loss
+            mine, yours = child.raters[which], parent.raters.float()
+            pairs += zip(mine.unbind(1), yours.unbind(1), strict=True)
+        return pairs
 
 
-def _kept(child: Tensor, parent: Tensor, free: Tensor, rehearsed: Tensor) -> Tensor:
-    """Return what it costs to leave the parent's answer, here and in exemplars.
-
-    Parameters
-    ----------
-    child, parent
-        Logits (batch, class, z, y, x).
-    free, rehearsed
-        Where nothing is labelled, and where that is an exemplar; bool (batch, z, y, x).
-    """
-    parent = parent.float()
-    sure = free & ~rehearsed & (parent.softmax(1).amax(1) >= CONFIDENT)
-    here = DISTILLATION * _divergence(child, parent, sure)
-    return here + REHEARSAL * _divergence(child, parent, rehearsed)
+def _mean_divergence(
+    pairs: Sequence[tuple[Tensor, Tensor]], where: Sequence[Tensor]
+) -> Tensor:
+    """Return the divergence of the consensus, and on average that of the raters."""
+    consensus, *raters = (
+        _divergence(child, parent, voxels)
+        for (child, parent), voxels in zip(pairs, where, strict=True)
+    )
+    return consensus + torch.stack(raters).mean() if raters else consensus
 
 
 def _divergence(child: Tensor, parent: Tensor, where: Tensor) -> Tensor:

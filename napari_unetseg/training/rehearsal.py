@@ -2,8 +2,9 @@
 
 Every version keeps some patches of what it learned from as *exemplars*. Every second
 patch of a fine-tuning is one of its origin's, and nothing is labelled there: the origin
-alone has something to say (distillation). Of all that keeps networks from forgetting
-rehearsal works best (https://arxiv.org/abs/2407.21216).
+alone has something to say. Of all that keeps networks from forgetting rehearsal works
+best (https://arxiv.org/abs/2407.21216). With it the rest of the volume is not held to
+the origin, too: in another light that may be sure, and wrong.
 
 A network that was made from these very labels rehearses nothing: it learns them all
 again, and its exemplars would repeat the mistakes that are put right.

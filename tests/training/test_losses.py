@@ -6,11 +6,9 @@ import pytest
 import torch
 
 from napari_unetseg.models.planning import plan_network
-from napari_unetseg.models.unet import UNet
+from napari_unetseg.models.unet import Output, UNet
 from napari_unetseg.training.losses import (
-    DISTILLATION,
     IGNORE,
-    REHEARSAL,
     Parent,
     consensus_target,
     deep_loss,
@@ -126,28 +124,35 @@ def test_of_an_exemplar_all_that_the_parent_says_counts(network: UNet) -> None:
     )
     ids = torch.full((2, 8, 8, 8), IGNORE)
     ids[0, 0, 0, 0] = 1
-    parent.distillation(image, changed, one_hot(ids, 2)).backward()
+    parent.rehearsal(image, changed, one_hot(ids, 2)).backward()
     assert child.consensus.grad is not None
     assert child.consensus.grad[0].abs().sum() == 0
     assert (child.consensus.grad[1].abs().sum(0) > 0).all()
 
 
-def test_an_exemplar_counts_more_than_what_nobody_labelled(network: UNet) -> None:
-    with torch.no_grad():
-        for name, value in network.named_parameters():
-            if name == "heads.consensus.bias":
-                value.copy_(torch.tensor([9.0, 0.0]))  # sure everywhere
-    parent, image = Parent(network), torch.randn(1, 1, 8, 8, 8)
+def test_without_exemplars_there_is_nothing_to_rehearse(network: UNet) -> None:
+    parent, image = Parent(network), torch.randn(2, 1, 8, 8, 8)
     child = network(image)
-    changed = child._replace(consensus=child.consensus / 2)
-    exemplar = torch.full((1, 8, 8, 8), IGNORE)
-    elsewhere = exemplar.clone()
-    elsewhere[0, 0, 0, 0] = 0
-    rehearsed, kept = (
-        parent.distillation(image, changed, one_hot(ids, 2)).item()
-        for ids in (exemplar, elsewhere)
-    )
-    assert rehearsed / REHEARSAL == pytest.approx(kept / DISTILLATION, rel=0.01)
+    ids = torch.full((2, 8, 8, 8), IGNORE)
+    ids[:, 0, 0, 0] = 1
+    changed = child._replace(consensus=child.consensus + 1)
+    assert parent.rehearsal(image, changed, one_hot(ids, 2)).item() == 0.0
+
+
+def test_raters_are_kept_as_the_consensus_is(network: UNet) -> None:
+    parent, image = Parent(network), torch.randn(1, 1, 8, 8, 8)
+    child, exemplar = network(image), torch.full((1, 8, 8, 8), IGNORE)
+
+    def cost(changed: Output) -> float:
+        return parent.rehearsal(image, changed, one_hot(exemplar, 2)).item()
+
+    tilt = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1, 1)
+    assert child.raters is not None
+    assert cost(child) == pytest.approx(0.0, abs=1e-5)
+    raters = child.raters.clone()
+    raters[:, 0] += tilt
+    one, both = (child._replace(raters=r) for r in (raters, child.raters + tilt))
+    assert 0 < cost(one) < cost(both)
 
 
 def test_weights_by_hand() -> None:
