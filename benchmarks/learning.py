@@ -101,10 +101,12 @@ def run(args: argparse.Namespace, figures: dict[str, Any]) -> None:
         todo.parents()
         if "cost" in args.parts:  # while nothing else runs
             todo.costs()
+        waiting = {}
         if {"loop", "worklist"} & set(args.parts):
-            todo.studies()
+            waiting["studies"] = todo.studies()
         if "null" in args.parts:
-            todo.trials()
+            waiting["null"] = todo.trials()
+        todo.collect(waiting)
 
 
 @dataclass(frozen=True)
@@ -140,29 +142,28 @@ class Run:
         self.figures["memory"] = learning_costs.memory(side)
         self._write()
 
-    def studies(self) -> None:
-        """Do the studies, all sets with one seed before the next."""
-        waiting = [
+    def studies(self) -> list[Future[dict[str, Any]]]:
+        """Begin the studies, all sets with one seed before the next."""
+        return [
             self.pool.submit(study, name, seed, self.folder, self.plan, self.args.parts)
             for seed in self.args.seeds or range(self.plan.seeds)
             for name in self.args.sets
         ]
-        self._collect("studies", waiting)
 
-    def trials(self) -> None:
-        """Ask the gate about versions that learned nothing."""
-        waiting = [
+    def trials(self) -> list[Future[dict[str, Any]]]:
+        """Begin to ask the gate about versions that learned nothing."""
+        return [
             self.pool.submit(learning_gate.trial, kind, number, self.folder, self.plan)
             for number in range(QUICK_TRIALS if self.args.quick else TRIALS)
             for kind in learning_gate.KINDS
         ]
-        self._collect("null", waiting)
 
-    def _collect(self, key: str, waiting: Sequence[Future[dict[str, Any]]]) -> None:
+    def collect(self, waiting: Mapping[str, Sequence[Future[dict[str, Any]]]]) -> None:
         """Write each result to the report as it comes."""
-        rows = self.figures[key] = []
-        for future in as_completed(waiting):
-            rows.append(future.result())
+        self.figures.update({key: [] for key in waiting})
+        part_of = {future: key for key, part in waiting.items() for future in part}
+        for future in as_completed(part_of):
+            self.figures[part_of[future]].append(future.result())
             self._write()
 
     def _write(self) -> None:
