@@ -11,7 +11,7 @@ probability. The lines follow the view in four steps, and late answers are dropp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from qtpy.QtCore import QTimer
 
 from napari_unetseg.data.predictions import PROBABILITY, RATER_PROBABILITY
 from napari_unetseg.data.rater_probability import labels_at
-from napari_unetseg.geometry import Box, Zyx, zyx
+from napari_unetseg.geometry import Box, Zyx
 from napari_unetseg.viewer.contour_lines import contour_lines, rater_fractions
+from napari_unetseg.viewer.prediction_planes import PredictionPlanes
 from napari_unetseg.viewer.thin_lines import NO_LINES, ThinLines
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 CONTOUR_LEVELS = {"contours 25 %": 0.25, "contours 50 %": 0.5, "contours 75 %": 0.75}
 _WIDTHS_PIXELS = {"contours 25 %": 1.2, "contours 50 %": 2.4, "contours 75 %": 1.2}
-_PLANE_SIDE = 768
 _DELAY_MS = 120
 _NO_CLASSES = np.empty(0, dtype=np.intp)
 
@@ -43,10 +43,10 @@ class PlaneRequest:
 
     Attributes
     ----------
+    number
+        Requests are counted; who has a higher one is asked later.
     box
         Finest voxels, one thick along ``axis``.
-    pixels_per_voxel
-        Zoom, so that no more is read than the screen shows.
     """
 
     number: int
@@ -62,50 +62,38 @@ class PlaneLines:
     lines: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def find_lines(store: PredictionStore, request: PlaneRequest) -> PlaneLines:
+def find_lines(
+    planes: PredictionPlanes, store: PredictionStore, request: PlaneRequest
+) -> PlaneLines:
     """Read a plane of a prediction and find its contours; needs no Qt."""
     by_raters = len(store.rater_names) >= 2
     name = RATER_PROBABILITY if by_raters else PROBABILITY
-    levels, factors = store.levels(name), store.factors(name)
-    chosen = _fitting(factors, request)
-    factor = np.asarray(factors[chosen])
-    cells = Box(
-        zyx(np.asarray(request.box.start) // factor),
-        zyx(-(-np.asarray(request.box.stop) // factor)),
-    ).clipped(levels[chosen].shape[-3:])
-    values = np.asarray(levels[chosen][(slice(None), *cells.slices)])
-    values = values.take(0, axis=1 + request.axis)
+    plane, cells, factor = planes.read(store, name, request.box)
+    values = plane.take(0, axis=1 + request.axis)
     if by_raters:
         labels = labels_at(store.by_rater(values))
-        planes = rater_fractions(labels, len(store.class_names))
+        shares = rater_fractions(labels, len(store.class_names))
     else:
-        planes = values.astype(np.float32) / 255
+        shares = values.astype(np.float32) / 255
     shown = [axis for axis in range(3) if axis != request.axis]
 
     def placed(lines: np.ndarray) -> np.ndarray:
         ends = np.zeros((len(lines), 2, 3), dtype=np.float32)
         ends[..., shown] = lines + np.asarray(cells.start)[shown]
-        ends = (ends + 0.5) * factor - 0.5  # voxel centres of the finest level
+        ends = (ends + 0.5) * np.asarray(
+            factor
+        ) - 0.5  # voxel centres of the finest level
         ends[..., request.axis] = request.box.start[request.axis]
         return np.asarray(ends, dtype=np.float32)
 
     lines = {}
     for name, level in CONTOUR_LEVELS.items():
-        found = [placed(contour_lines(plane, level)) for plane in planes]
+        found = [placed(contour_lines(share, level)) for share in shares]
         ends = np.concatenate(found) if found else NO_LINES
         ends[:, 1] -= ends[:, 0]
         classes = np.repeat(np.arange(1, len(found) + 1), [len(f) for f in found])
         lines[name] = ends, classes
     return PlaneLines(request.number, lines)
-
-
-def _fitting(factors: Sequence[Sequence[int]], request: PlaneRequest) -> int:
-    """Return the finest level on which the plane is not larger than a screen."""
-    for number, factor in enumerate(factors):
-        sides = [n / f for n, f in zip(request.box.shape, factor, strict=True)]
-        if max(sides) <= _PLANE_SIDE:
-            return number
-    return len(factors) - 1
 
 
 class ContourLayers:
@@ -137,6 +125,7 @@ class ContourLayers:
         self._viewer, self._store, self._visible = viewer, store, visible
         self._colors = colors
         self._number = 0
+        self._planes = PredictionPlanes()
         self.layers = {
             name: ThinLines(
                 shape,
@@ -161,6 +150,10 @@ class ContourLayers:
         """Draw anew soon; many calls in a row cost one drawing."""
         self._timer.start()
 
+    def forget(self, box: Box | None) -> None:
+        """Read a box of finest voxels anew next time; None for everything."""
+        self._planes.forget(box)
+
     def close(self) -> None:
         """Stop following the view; what is still computed is dropped."""
         self._number += 1
@@ -177,15 +170,21 @@ class ContourLayers:
             return
         request = PlaneRequest(self._number, *visible)
         create_worker(
-            find_lines,
+            self._find,
             store,
             request,
             _start_thread=True,
             _connect={"returned": self._show},
         )
 
-    def _show(self, answer: PlaneLines) -> None:
-        if answer.number != self._number:
+    def _find(self, store: PredictionStore, request: PlaneRequest) -> PlaneLines | None:
+        """Find the lines, if nobody has asked for others meanwhile; in a thread."""
+        if request.number != self._number:
+            return None
+        return find_lines(self._planes, store, request)
+
+    def _show(self, answer: PlaneLines | None) -> None:
+        if answer is None or answer.number != self._number:
             return
         colors = self._colors()
         for name, layer in self.layers.items():

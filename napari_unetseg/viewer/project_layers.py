@@ -180,6 +180,7 @@ class ProjectLayers:
             for level in levels:
                 level.forget(box)
         self.labels.forget(box)
+        self.contours.forget(box)
 
     def show_predictions(self) -> None:
         """Read what is on the screen of labels and contours."""

@@ -1,0 +1,89 @@
+"""Planes of a prediction, read in the background while somebody turns slices over.
+
+A chunk holds many slices, and decoding those of all raters takes most of the time that
+contours take: what was decoded stays a while. The window's thread never waits here; it
+only notes what has changed.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_unetseg.geometry import Box, Zyx
+from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
+from napari_unetseg.viewer.pyramids import cached_levels
+
+if TYPE_CHECKING:
+    from napari_unetseg.data.predictions import PredictionStore
+
+CACHE_BYTES = 130_000_000  # a screen of three raters and two classes
+_PLANE_SIDE = 768
+
+
+class PredictionPlanes:
+    """Reads planes of one image of a prediction through a cache of its own.
+
+    Any thread may read, one at a time; :meth:`forget` returns at once.
+    """
+
+    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
+        self._cache, self._lock = ChunkCache(max_bytes), Lock()
+        self._changed: list[Box | None] = []
+        self._store: PredictionStore | None = None
+        self._name = ""
+        self._levels: list[CachedArray] = []
+        self._factors: list[Zyx] = []
+
+    def forget(self, box: Box | None = None) -> None:
+        """Read a box of finest voxels anew next time; None for everything."""
+        self._changed.append(box)
+
+    def read(
+        self, store: PredictionStore, name: str, box: Box
+    ) -> tuple[np.ndarray, Box, Zyx]:
+        """Read a plane on the finest level that is not larger than a screen.
+
+        Parameters
+        ----------
+        name
+            An image of the store with channels.
+        box
+            Finest voxels, one thick.
+
+        Returns
+        -------
+        array
+            The plane with its channels, czyx.
+        Box
+            What was read, in voxels of the level.
+        tuple
+            How many finest voxels one of these stands for, zyx.
+        """
+        with self._lock:
+            self._follow(store, name)
+            level, factor = self._fitting(box)
+            cells = box.coarser(factor).clipped(level.shape[-3:])
+            channels = slice(0, level.shape[0])
+            return level[(channels, *cells.slices)], cells, factor
+
+    def _follow(self, store: PredictionStore, name: str) -> None:
+        if store is not self._store or name != self._name:
+            self._store, self._name = store, name
+            self._cache.clear()
+            self._factors = store.factors(name)
+            self._levels = cached_levels(store.levels(name), self._factors, self._cache)
+        while self._changed:
+            box = self._changed.pop(0)
+            for level in self._levels:
+                level.forget(box)
+
+    def _fitting(self, box: Box) -> tuple[CachedArray, Zyx]:
+        pairs = list(zip(self._levels, self._factors, strict=True))
+        for level, factor in pairs:
+            sides = (n / f for n, f in zip(box.shape, factor, strict=True))
+            if max(sides) <= _PLANE_SIDE:
+                return level, factor
+        return pairs[-1]
