@@ -29,6 +29,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from unittest.mock import patch
 
 import numpy as np
+from torch import Tensor
 
 from benchmarks.common import Target, parse_args, write_report
 from benchmarks.learning import FULL, QUICK, QUICK_SETS
@@ -37,11 +38,14 @@ from benchmarks.learning_arms import FIVE, PARENT, Desk, Plan, kept, mean, prepa
 from benchmarks.learning_sets import SETS
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import WorklistStrategy
+from napari_unetseg.models.unet import Output
 from napari_unetseg.training import losses
+from napari_unetseg.training.losses import Parent
 
 Situation = Literal["five", "all", "home"]
 Means: TypeAlias = dict[str, dict[str, dict[str, float]]]
 FIRST, MORE, NEW_STEPS = 4, 6, 300  # slices and steps of a network at home
+_REHEARSAL = Parent.rehearsal
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,16 @@ class Recipe:
         What exemplars count, the learning rate, and how many steps there are.
     rehearses
         Whether there are exemplars at all.
-    distillation
-        What the parent's answer counts where nothing is labelled.
+    distils
+        Whether who rehearses is also held to what the parent is sure of where nobody
+        labelled the volume.
     """
 
     weight: float | None = None
     rate: float | None = None
     steps: int | None = None
     rehearses: bool | None = None
-    distillation: float | None = None
+    distils: bool | None = None
 
     @property
     def name(self) -> str:
@@ -79,12 +84,10 @@ class Recipe:
         if self.rehearses is False:
             choices["rehearse"] = False
         weight = losses.REHEARSAL if self.weight is None else self.weight
-        distillation = self.distillation
-        if distillation is None:
-            distillation = losses.DISTILLATION
+        rehearsal = _with_distillation if self.distils else _REHEARSAL
         with (
             patch.object(losses, "REHEARSAL", weight),
-            patch.object(losses, "DISTILLATION", distillation),
+            patch.object(Parent, "rehearsal", rehearsal),
         ):
             if not self.rehearses:
                 yield choices
@@ -92,6 +95,16 @@ class Recipe:
             with patch("napari_unetseg.training.finetune.was_made_of") as at_home:
                 at_home.return_value = False
                 yield choices
+
+
+def _with_distillation(
+    parent: Parent, image: Tensor, child: Output, target: Tensor
+) -> Tensor:
+    labelled = (target.sum(1) > 0).flatten(1).any(1)
+    raters = None if child.raters is None else child.raters[labelled]
+    there = child._replace(consensus=child.consensus[labelled], raters=raters)
+    kept = parent.distillation(image[labelled], there, target[labelled])
+    return _REHEARSAL(parent, image, child, target) + kept
 
 
 USUAL = Recipe()
@@ -103,7 +116,7 @@ RECIPES: Mapping[Situation, tuple[Recipe, ...]] = {
         Recipe(weight=8.0, rate=1e-4),
         Recipe(weight=8.0),
         Recipe(steps=150),
-        Recipe(distillation=0.0),
+        Recipe(distils=True),
     ),
     "all": (
         USUAL,
@@ -111,7 +124,7 @@ RECIPES: Mapping[Situation, tuple[Recipe, ...]] = {
         Recipe(weight=0.5, rate=1e-4),
         Recipe(weight=8.0),
         Recipe(steps=50),
-        Recipe(distillation=0.0),
+        Recipe(distils=True),
     ),
     "home": (USUAL, Recipe(rehearses=True), Recipe(rate=1e-4), Recipe(rate=5e-4)),
 }
