@@ -45,7 +45,7 @@ from napari_unetseg.training.losses import Parent
 Situation = Literal["five", "all", "home"]
 Means: TypeAlias = dict[str, dict[str, dict[str, float]]]
 FIRST, MORE, NEW_STEPS = 4, 6, 300  # slices and steps of a network at home
-_REHEARSAL = Parent.rehearsal
+_rehearse = Parent.rehearsal
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Recipe:
         if self.rehearses is False:
             choices["rehearse"] = False
         weight = losses.REHEARSAL if self.weight is None else self.weight
-        rehearsal = _with_distillation if self.distils else _REHEARSAL
+        rehearsal = _rehearse_and_distil if self.distils else _rehearse
         with (
             patch.object(losses, "REHEARSAL", weight),
             patch.object(Parent, "rehearsal", rehearsal),
@@ -97,14 +97,15 @@ class Recipe:
                 yield choices
 
 
-def _with_distillation(
+def _rehearse_and_distil(
     parent: Parent, image: Tensor, child: Output, target: Tensor
 ) -> Tensor:
+    """Return the loss of exemplars, and of unlabelled voxels of all other patches."""
     labelled = (target.sum(1) > 0).flatten(1).any(1)
     raters = None if child.raters is None else child.raters[labelled]
     there = child._replace(consensus=child.consensus[labelled], raters=raters)
     kept = parent.distillation(image[labelled], there, target[labelled])
-    return _REHEARSAL(parent, image, child, target) + kept
+    return _rehearse(parent, image, child, target) + kept
 
 
 USUAL = Recipe()

@@ -80,9 +80,8 @@ def find_lines(
     def placed(lines: np.ndarray) -> np.ndarray:
         ends = np.zeros((len(lines), 2, 3), dtype=np.float32)
         ends[..., shown] = lines + np.asarray(cells.start)[shown]
-        ends = (ends + 0.5) * np.asarray(
-            factor
-        ) - 0.5  # voxel centres of the finest level
+        # A voxel of the level is centred on all the finest voxels that it stands for.
+        ends = (ends + 0.5) * np.asarray(factor) - 0.5
         ends[..., request.axis] = request.box.start[request.axis]
         return np.asarray(ends, dtype=np.float32)
 

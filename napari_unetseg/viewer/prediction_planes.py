@@ -7,6 +7,7 @@ only notes what has changed.
 
 from __future__ import annotations
 
+from collections import deque
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 130_000_000  # a screen of three raters and two classes
 _PLANE_SIDE = 768
+_MANY = 200  # boxes: looking for their chunks one by one takes longer than reading anew
 
 
 class PredictionPlanes:
@@ -31,7 +33,7 @@ class PredictionPlanes:
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._cache, self._lock = ChunkCache(max_bytes), Lock()
-        self._changed: list[Box | None] = []
+        self._changed: deque[Box | None] = deque()
         self._store: PredictionStore | None = None
         self._name = ""
         self._levels: list[CachedArray] = []
@@ -75,8 +77,9 @@ class PredictionPlanes:
             self._cache.clear()
             self._factors = store.factors(name)
             self._levels = cached_levels(store.levels(name), self._factors, self._cache)
-        while self._changed:
-            box = self._changed.pop(0)
+        # What comes meanwhile, from the window's thread, waits for the next read.
+        changed = [self._changed.popleft() for _ in range(len(self._changed))]
+        for box in [None] if len(changed) > _MANY else changed:
             for level in self._levels:
                 level.forget(box)
 

@@ -79,6 +79,17 @@ def test_what_was_predicted_anew_is_read_anew(store: PredictionStore) -> None:
     np.testing.assert_array_equal(after[..., 16:], old[..., 16:])
 
 
+def test_many_changes_at_once_are_all_read_anew(store: PredictionStore) -> None:
+    planes = PredictionPlanes()
+    write(store, WHOLE, 1)
+    planes.read(store, PROBABILITY, SLICE)
+    probability = write(store, WHOLE, 2)
+    for row in range(300):  # none of them says anything of the other columns
+        planes.forget(Box((3, row % 40, 0), (4, row % 40 + 1, 1)))
+    plane, *_ = planes.read(store, PROBABILITY, SLICE)
+    np.testing.assert_array_equal(plane, probability[:, 3:4])
+
+
 def test_another_prediction_is_another(store: PredictionStore, tmp_path: Path) -> None:
     planes, other = PredictionPlanes(), make_store(tmp_path / "other.zarr")
     write(store, WHOLE, 1)
