@@ -156,6 +156,7 @@ class Desk:
         is_running: Callable[[], bool] | None = None,
     ) -> dict[str, Any]:
         """Start something and use the window until it ends or was watched enough."""
+        n_before = self._n_strokes()
         watch, mouse = Watch(), Mouse(self._hand.canvas)
         if start is not None:
             start()
@@ -165,8 +166,10 @@ class Desk:
             n_done += 1
         if n_done < LEAST_USES:
             raise RuntimeError(f"What was to be watched ended after {n_done} slices.")
+        seen = watch.stop()
         return {
-            **watch.stop(),
+            **seen,
+            "strokes_on_disk": self._n_strokes() - n_before,
             "move_ms": spread(mouse.moves),
             "release_ms": spread(mouse.releases),
             "slices_and_strokes": n_done,
@@ -180,16 +183,21 @@ class Desk:
         )
 
     def _use(self, mouse: Mouse, number: int) -> None:
-        """Turn over a slice; each fifth time paint a stroke as well."""
+        """Turn over a slice; each fifth time paint two strokes as well."""
         forth = number // 10 % 2 == 0
         self._hand.press(Qt.Key.Key_Right if forth else Qt.Key.Key_Left)
         self._hand.rest(100)
         if number % 5 == 0:
             self._hand.press(Qt.Key.Key_B)
-            self._hand.press(Qt.Key.Key_1)
             centre = self._hand.canvas.rect().center()
-            mouse.drag(centre + QPoint(0, 2 * (number % 7)))
+            for key in (Qt.Key.Key_1, Qt.Key.Key_2):  # the second changes the first
+                self._hand.press(key)
+                mouse.drag(centre + QPoint(0, 2 * (number % 7)))
             self._hand.rest(100)
+
+    def _n_strokes(self) -> int:
+        assert self.session.project is not None
+        return len(self.session.project.corrections.strokes())
 
 
 def make_project(folder: Path, shape: Zyx) -> Path:
