@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_unetseg.geometry import Box
+from napari_unetseg.geometry import Box, zyx
 
 MAX_BYTES = 400_000_000
 
@@ -102,7 +102,7 @@ class CachedArray:
         self.shape, self.dtype = tuple(source.shape), np.dtype(source.dtype)
         self._chunk = tuple(source.chunks)
         self._source, self._cache = source, cache
-        self._factor = tuple(factor)
+        self.factor = zyx(factor)
         self._owner = next(self._numbers)
 
     def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
@@ -128,7 +128,7 @@ class CachedArray:
         space = [
             (a // f, min(-(-b // f), n))
             for a, b, f, n in zip(
-                box.start, box.stop, self._factor, self.shape[-3:], strict=True
+                box.start, box.stop, self.factor, self.shape[-3:], strict=True
             )
         ]
         for index in self._indices([*lead, *space]):

@@ -8,17 +8,18 @@ only notes what has changed.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unetseg.geometry import Box, Zyx
-from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
-from napari_unetseg.viewer.pyramids import cached_levels
+from napari_unetseg.viewer.prediction_levels import PredictionLevels
 
 if TYPE_CHECKING:
     from napari_unetseg.data.predictions import PredictionStore
+    from napari_unetseg.viewer.chunk_cache import CachedArray
 
 CACHE_BYTES = 130_000_000  # a screen of three raters and two classes
 _PLANE_SIDE = 768
@@ -26,18 +27,14 @@ _MANY = 200  # boxes: looking for their chunks one by one takes longer than read
 
 
 class PredictionPlanes:
-    """Reads planes of one image of a prediction through a cache of its own.
+    """Reads planes of a prediction's images through a cache of its own.
 
     Any thread may read, one at a time; :meth:`forget` returns at once.
     """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self._cache, self._lock = ChunkCache(max_bytes), Lock()
+        self._levels, self._lock = PredictionLevels(max_bytes), Lock()
         self._changed: deque[Box | None] = deque()
-        self._store: PredictionStore | None = None
-        self._name = ""
-        self._levels: list[CachedArray] = []
-        self._factors: list[Zyx] = []
 
     def forget(self, box: Box | None = None) -> None:
         """Read a box of finest voxels anew next time; None for everything."""
@@ -65,28 +62,22 @@ class PredictionPlanes:
             How many finest voxels one of these stands for, zyx.
         """
         with self._lock:
-            self._follow(store, name)
-            level, factor = self._fitting(box)
-            cells = box.coarser(factor).clipped(level.shape[-3:])
+            self._forget_what_changed()
+            level = _fitting(self._levels.of(store, name), box)
+            cells = box.coarser(level.factor).clipped(level.shape[-3:])
             channels = slice(0, level.shape[0])
-            return level[(channels, *cells.slices)], cells, factor
+            return level[(channels, *cells.slices)], cells, level.factor
 
-    def _follow(self, store: PredictionStore, name: str) -> None:
-        if store is not self._store or name != self._name:
-            self._store, self._name = store, name
-            self._cache.clear()
-            self._factors = store.factors(name)
-            self._levels = cached_levels(store.levels(name), self._factors, self._cache)
+    def _forget_what_changed(self) -> None:
         # What comes meanwhile, from the window's thread, waits for the next read.
         changed = [self._changed.popleft() for _ in range(len(self._changed))]
         for box in [None] if len(changed) > _MANY else changed:
-            for level in self._levels:
-                level.forget(box)
+            self._levels.forget(box)
 
-    def _fitting(self, box: Box) -> tuple[CachedArray, Zyx]:
-        pairs = list(zip(self._levels, self._factors, strict=True))
-        for level, factor in pairs:
-            sides = (n / f for n, f in zip(box.shape, factor, strict=True))
-            if max(sides) <= _PLANE_SIDE:
-                return level, factor
-        return pairs[-1]
+
+def _fitting(levels: Sequence[CachedArray], box: Box) -> CachedArray:
+    for level in levels:
+        sides = (n / f for n, f in zip(box.shape, level.factor, strict=True))
+        if max(sides) <= _PLANE_SIDE:
+            return level
+    return levels[-1]

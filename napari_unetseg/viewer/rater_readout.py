@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -12,7 +13,7 @@ from napari_unetseg.data.predictions import PROBABILITY, RATER_PROBABILITY
 from napari_unetseg.data.rater_probability import labels_at
 from napari_unetseg.errors import UnetsegError
 from napari_unetseg.geometry import Box, Zyx
-from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
+from napari_unetseg.viewer.prediction_levels import PredictionLevels
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -40,10 +41,7 @@ class RaterReadout:
         self, viewer: ViewerModel, session: Session, layers: SessionLayers
     ) -> None:
         self._viewer, self._session, self._layers = viewer, session, layers
-        self._store: PredictionStore | None = None
-        self._cache = ChunkCache(_CACHE_BYTES)
-        self._raters: CachedArray | None = None
-        self._probability: CachedArray | None = None
+        self._levels = PredictionLevels(_CACHE_BYTES)
         self._last = ""
         self.is_on = False
         self._timer = QTimer()
@@ -64,9 +62,7 @@ class RaterReadout:
             self._timer.start()
 
     def _on_predictions(self, box: Box | None) -> None:
-        for array in (self._raters, self._probability):
-            if array is not None:
-                array.forget(box)
+        self._levels.forget(box)
 
     def _read(self) -> None:
         text = ""
@@ -81,13 +77,9 @@ class RaterReadout:
         store, project = self._session.predictions, self._session.project
         if store is None or project is None or len(store.rater_names) < 2:
             return ""
-        self._follow(store)
-        assert self._raters is not None
-        assert self._probability is not None
-        here = tuple(slice(p, p + 1) for p in point)
         try:
-            of_raters = self._raters[(slice(0, self._raters.shape[0]), *here)]
-            shares = self._probability[(slice(0, self._probability.shape[0]), *here)]
+            of_raters = self._at(store, RATER_PROBABILITY, point)
+            shares = self._at(store, PROBABILITY, point)
         except (UnetsegError, OSError):
             return ""
         return opinion(
@@ -97,14 +89,11 @@ class RaterReadout:
             [float(v) / 255 for v in shares.ravel()],
         )
 
-    def _follow(self, store: PredictionStore) -> None:
-        if store is not self._store:
-            self._store = store
-            self._cache.clear()
-            self._raters, self._probability = (
-                CachedArray(store.levels(name)[0], self._cache)
-                for name in (RATER_PROBABILITY, PROBABILITY)
-            )
+    def _at(self, store: PredictionStore, name: str, point: Zyx) -> np.ndarray:
+        """Return all channels of an image at a voxel, (channel, 1, 1, 1)."""
+        finest = self._levels.of(store, name)[0]
+        here = (slice(p, p + 1) for p in point)
+        return finest[(slice(0, finest.shape[0]), *here)]
 
 
 def opinion(

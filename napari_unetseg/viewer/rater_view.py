@@ -17,12 +17,12 @@ from qtpy.QtCore import QTimer
 from napari_unetseg.data.predictions import RATER_PROBABILITY
 from napari_unetseg.data.rater_probability import HALF, labels_at
 from napari_unetseg.geometry import Box
-from napari_unetseg.viewer.chunk_cache import CachedArray, ChunkCache
 from napari_unetseg.viewer.class_colormap import class_colormap
 from napari_unetseg.viewer.contours import CONTOUR_LEVELS
 from napari_unetseg.viewer.flat_outlines import FlatOutlines
+from napari_unetseg.viewer.prediction_levels import PredictionLevels
 from napari_unetseg.viewer.project_layers import ONE_RATER
-from napari_unetseg.viewer.pyramids import LazyArray, cached_levels, lazy_views
+from napari_unetseg.viewer.pyramids import LazyArray, lazy_views
 from napari_unetseg.viewer.stood_back import StoodBack
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class RaterView:
     ) -> None:
         self._viewer, self._session, self._layers = viewer, session, layers
         self._store: PredictionStore | None = None
-        self._cache = ChunkCache(_CACHE_BYTES)
-        self._levels: list[CachedArray] = []
+        self._levels = PredictionLevels(_CACHE_BYTES)
         self._contours = StoodBack(layers, tuple(CONTOUR_LEVELS))
         self.chosen, self.height = "", HALF
         self._timer = QTimer()
@@ -126,18 +125,10 @@ class RaterView:
         """Return the levels of the chosen rater; nothing is read."""
         store = self._session.predictions
         assert store is not None
-        if store is not self._store:
-            self._store = store
-            self._cache.clear()
-            self._levels = cached_levels(
-                store.levels(RATER_PROBABILITY),
-                store.factors(RATER_PROBABILITY),
-                self._cache,
-            )
         n_classes, number = len(store.class_names), self.names.index(self.chosen)
         mine = slice(number * n_classes, (number + 1) * n_classes)
-        drawn = [DrawnLevel(level, mine, self.height) for level in self._levels]
-        return lazy_views(drawn)
+        levels = self._levels.of(store, RATER_PROBABILITY)
+        return lazy_views([DrawnLevel(level, mine, self.height) for level in levels])
 
     def _new_layer(self) -> FlatOutlines:
         project = self._session.project
@@ -162,8 +153,7 @@ class RaterView:
     # --- what happens ---------------------------------------------------------------
 
     def _on_predictions(self, box: Box | None) -> None:
-        for level in self._levels:
-            level.forget(box)
+        self._levels.forget(box)
         if self.chosen and not self._timer.isActive():
             self._timer.start()
 
@@ -184,7 +174,7 @@ class RaterView:
             self._contours.forget()
         if self._session.predictions is not self._store:
             was, self.chosen = self.chosen, ""
-            self._store, self._levels = None, []
+            self._store = self._session.predictions
             layer = self._layers.layer(ONE_RATER)
             if layer is not None:
                 layer.visible = False
