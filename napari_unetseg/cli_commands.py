@@ -155,7 +155,8 @@ def _add_predict(commands: Any) -> None:
         commands, "predict", _predict, "predict a volume block by block",
         "napari-unetseg predict embryo.unetseg",
         "napari-unetseg predict embryo.unetseg --box 0:64,0:512,0:512 --flips 1",
-        about="Goes on where it was stopped. Corrections are never overwritten.",
+        about="Goes on where it was stopped, with the choices that it was begun with.\n"
+        "Corrections are never overwritten.",
         is_long=True,
     )  # fmt: skip
     add_project(parser)

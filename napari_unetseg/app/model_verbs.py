@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from napari_unetseg.app.model_actions import version_before
+from napari_unetseg.app.predict_actions import begun_with
 from napari_unetseg.app.session_base import SessionBase
 from napari_unetseg.app.status import Notice
 from napari_unetseg.config import AdaptConfig, PredictConfig
 from napari_unetseg.data.predictions import PredictionStore
+from napari_unetseg.errors import RunMismatchError
 from napari_unetseg.events import BlocksPlanned
 from napari_unetseg.geometry import Box
 from napari_unetseg.inference.run import known_blocks
@@ -82,9 +85,27 @@ class ModelVerbs(SessionBase):
                 return f"There is no prediction of {name}: let it predict first."
         return ""
 
+    def usual_prediction(self, version: str | None = None) -> dict[str, Any]:
+        """Return how a version predicts if nobody says otherwise.
+
+        That is as in the preferences; what was begun goes on as it was begun.
+
+        Parameters
+        ----------
+        version
+            The one in use if None.
+        """
+        usual = {name: getattr(self.preferences, name) for name in _USUAL}
+        project = self.project
+        version = version or (project.active_model if project else None)
+        if project is not None and version is not None:
+            with contextlib.suppress(RunMismatchError):  # who predicts will say it
+                usual |= begun_with(project, version)
+        return usual
+
     def predict_with(self, version: str, box: Box | None) -> None:
         """Let a version predict a box that is not in use, to compare it."""
-        usual = {name: getattr(self.preferences, name) for name in _USUAL}
+        usual = self.usual_prediction(version)
         config = PredictConfig.model_validate({**usual, "box": box, "model": version})
         if self._start_if_possible("predict", config):
             self._predicting = version

@@ -26,6 +26,7 @@ from napari_unetseg.events import (
     never_cancelled,
     nobody_looks,
 )
+from napari_unetseg.inference.job import choices_begun_with
 from napari_unetseg.inference.run import PredictJob, predict_job
 from napari_unetseg.inference.unchanged import Earlier
 from napari_unetseg.training.ancestry import learned_boxes
@@ -42,6 +43,8 @@ def predict(
 
     Parameters
     ----------
+    config
+        What nobody chose is as usual, and where the prediction was begun, as there.
     look
         Where somebody looks: blocks near to it come first.
     """
@@ -55,6 +58,8 @@ def predict(
             )
         check_fits(project.models.card(version), project.volume, project.class_names)
         with _only_one(project, version):
+            asked = {name: getattr(config, name) for name in config.model_fields_set}
+            config = config.replace(**{**begun_with(project, version), **asked})
             job = _predict_job(project, version, config)
             summary = predict_job(job, on_event, is_cancelled, look)
     return {
@@ -69,6 +74,12 @@ def predict(
         "backend": summary.backend,
         "failed_because": summary.failed_because,
     }
+
+
+def begun_with(project: Project, version: str) -> dict[str, Any]:
+    """Return the options that the predictions of a version were begun with."""
+    paths = project.prediction_path(version), project.run_log_path(version)
+    return choices_begun_with(*paths)
 
 
 def _predict_job(project: Project, version: str, config: PredictConfig) -> PredictJob:

@@ -140,7 +140,7 @@ class Session(
 
     def predict(self, box: Box | None = None, **options: object) -> None:
         """Predict a box, or the whole volume, with the active model."""
-        usual = self._usual("flips", "device", "threads")
+        usual = self.usual_prediction()
         config = PredictConfig.model_validate({**usual, **options, "box": box})
         if self._start_if_possible("predict", config):
             self._last_predict = config.replace(only_failed=False)

@@ -198,6 +198,21 @@ def choices_of(job: PredictJob, volume: Volume) -> dict[str, Any]:
     }
 
 
+def choices_begun_with(prediction_path: Path, log_path: Path) -> dict[str, Any]:
+    """Return the choices that all runs of a prediction share; {} before the first.
+
+    Raises
+    ------
+    RunMismatchError
+        If the log is something else.
+    """
+    header, _, _ = DoneLog.read(log_path)
+    if header is None or not PredictionStore.exists(prediction_path):
+        return {}
+    shared = ("flips", "missing_chunks", "skip_flat")
+    return {name: header[name] for name in shared if name in header}
+
+
 def open_store(job: PredictJob, volume: Volume, plan: Plan) -> PredictionStore:
     """Open the store, or make it."""
     if len(job.class_names) != len(plan.class_names):

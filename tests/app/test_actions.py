@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import tifffile
 import zarr
 
 from napari_unetseg.app import actions
+from napari_unetseg.app.predict_actions import begun_with
 from napari_unetseg.app.project import Project
 from napari_unetseg.config import (
     ExportConfig,
@@ -19,7 +21,7 @@ from napari_unetseg.config import (
 )
 from napari_unetseg.data.pyramid_store import THIN
 from napari_unetseg.data.volume import Volume
-from napari_unetseg.errors import LabelsError, ModelNotFoundError
+from napari_unetseg.errors import LabelsError, ModelNotFoundError, RunMismatchError
 from napari_unetseg.geometry import Box
 
 
@@ -80,6 +82,33 @@ def test_a_second_prediction_finds_everything_done(project_with_model: Path) -> 
     assert first["done"] + first["empty"] > 0
     assert first["failed"] == 0
     assert second["done"] == 0
+
+
+def test_what_nobody_chooses_goes_on_as_it_was_begun(
+    project_with_model: Path,
+) -> None:
+    half = Box((0, 0, 0), (16, 16, 16))
+    begun = {"flips": 4, "missing_chunks": "fill", "block": (16, 16, 16)}
+    actions.predict(
+        project_with_model, PredictConfig.model_validate({**begun, "box": half})
+    )
+    assert actions.predict(project_with_model, PredictConfig())["done"] > 0
+    with pytest.raises(RunMismatchError, match="flips: got 1, expected 4"):
+        actions.predict(project_with_model, PredictConfig(flips=1))
+
+
+def test_a_prediction_that_was_removed_has_begun_nothing(
+    project_with_model: Path,
+) -> None:
+    actions.predict(project_with_model, PredictConfig(flips=4))
+    with Project.open(project_with_model) as project:
+        version = str(project.active_model)
+        shutil.rmtree(project.prediction_path(version))
+        assert begun_with(project, version) == {}
+    actions.predict(project_with_model)
+    with Project.open(project_with_model) as project:
+        usual = {"flips": PredictConfig().flips, "missing_chunks": "fail"}
+        assert begun_with(project, version) == usual
 
 
 def test_labels_become_a_model_that_predicts_and_is_exported(

@@ -285,6 +285,23 @@ def test_blocks_that_fail_are_a_warning_that_says_why(
     assert session.block_states == before
 
 
+def test_a_prediction_goes_on_as_it_was_begun_whatever_is_usual_now(
+    session: Session, project_with_model: Path, notices: list[Notice]
+) -> None:
+    session.open_project(project_with_model)
+    corner = Box((0, 0, 0), (16, 16, 16))
+    session.predict(corner, flips=4, block=(16, 16, 16))
+    finish(session)
+    n_before = len(session.block_states)
+
+    session.set_preferences(session.preferences.replace(flips=1))
+    assert session.usual_prediction()["flips"] == 4
+    session.predict()
+    finish(session)
+    assert len(session.block_states) > n_before
+    assert not [notice for notice in notices if notice.level == "error"]
+
+
 def test_another_model_brings_its_own_predictions(
     session: Session, project_with_model: Path, model_dir: Path
 ) -> None:

@@ -9,8 +9,9 @@ from napari.settings import get_plugin_settings
 from npe2 import PluginManifest
 
 import napari_unetseg
+from napari_unetseg.app import actions
 from napari_unetseg.app.session import Session
-from napari_unetseg.config import Preferences
+from napari_unetseg.config import PredictConfig, Preferences
 from napari_unetseg.viewer.main_widget import MainWidget
 from napari_unetseg.viewer.preferences import (
     PLUGIN,
@@ -126,3 +127,21 @@ def test_the_forms_show_what_is_preferred(dock: MainWidget, session: Session) ->
     assert form.changes() == {}
     form.set_values({"steps": 7})
     assert form.changes() == {"steps": 7}
+
+
+def test_what_was_begun_is_shown_as_it_goes_on(
+    dock: MainWidget, session: Session, project_folder: Path, model_dir: Path
+) -> None:
+    form = dock.panels["predict"].form
+    session.import_model(model_dir)
+    session.close()
+    actions.predict(project_folder, PredictConfig(flips=1, missing_chunks="fill"))
+    session.set_preferences(Preferences(flips=4))
+    assert form.values()["flips"] == 4
+    session.open_project(project_folder)
+    assert (form.values()["flips"], form.values()["missing_chunks"]) == (1, "fill")
+    assert form.changes() == {}
+    session.set_preferences(Preferences(flips=2))
+    assert form.values()["flips"] == 1
+    session.close()
+    assert (form.values()["flips"], form.values()["missing_chunks"]) == (2, "fail")

@@ -46,7 +46,7 @@ class PredictPanel(Panel):
     """Scope, one button, the map of the blocks."""
 
     name = "Predict"
-    hears = ("model_changed", "models_changed", "preferences_changed")
+    hears = ("model_changed", "models_changed")
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -77,6 +77,7 @@ class PredictPanel(Panel):
         self.connections.add(self.session.model_changed, self._show_blocks)
         self.connections.add(self.session.project_changed, self._on_project)
         self.connections.add(self.box_scope.changed, self.mark)
+        self.connections.add(self.session.preferences_changed, self._show_usual)
         self._show_blocks()
 
     def predict(self) -> None:
@@ -96,8 +97,6 @@ class PredictPanel(Panel):
         """Show what can be done and how far it is."""
         self.box_scope.settle()
         self.map.draw()
-        for name in ("flips", "device", "threads"):
-            self.form.set_default(name, getattr(self.session.preferences, name))
         job, scope = self.session.job, self.scope.key
         is_predicting = job.verb == "predict" and not job.is_idle
         reason = self.session.why_not("predict") or self._why_not_scope()
@@ -157,7 +156,7 @@ class PredictPanel(Panel):
             states, shape = self.session.block_states, project.volume.shape
             self.map.set_plan(plan, states, shape)
             self.failed.set_plan(plan, states, shape)
-        self.mark()
+        self._show_usual()
 
     def _on_block(self, index: int, state: BlockState) -> None:
         self.map.set_state(index, state)
@@ -169,8 +168,15 @@ class PredictPanel(Panel):
         if plan is None or project is None:
             self.map.set_plan(None, {})
             self.failed.close()
+            self._show_usual()
         else:
             self._on_plan(plan)
+
+    def _show_usual(self, *_: object) -> None:
+        """Show how it predicts if nobody changes anything."""
+        usual = PredictConfig.model_validate(self.session.usual_prediction())
+        for name in _FIELDS:
+            self.form.set_default(name, getattr(usual, name))
         self.mark()
 
     def _reason_of(self, index: int) -> str:
