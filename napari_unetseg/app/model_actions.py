@@ -187,7 +187,7 @@ def _described(project: Project, card: ModelCard) -> dict[str, Any]:
         "version": card.version,
         "parent": card.parent,
         "state": state_of(project, card).value,
-        "dice": dict(card.metrics.get("dice") or {}),
+        "dice_when_trained": dict(card.metrics.get("dice") or {}),
         "verdict": None if card.gate is None else card.gate.said,
         "checks": [] if card.gate is None else [c.said for c in card.gate.checks],
     }

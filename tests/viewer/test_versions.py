@@ -68,7 +68,6 @@ def test_a_candidate_that_comes_is_selected_and_says_why(
     assert versions.report.text().splitlines() == [
         "v2, compared with v1: Kept as a candidate: on regions it lost 0.03.",
         "✓ Better on 5 of 6 regions.",
-        "✗ On regions it lost 0.03.",
     ]
     assert dock.panels["learn"].summary.startswith("v2 is a candidate · ")
 
@@ -131,23 +130,29 @@ def test_a_selected_version_stays_selected(
     assert "cannot be judged: too few." in versions.report.text()
 
 
-def test_dice_of_elsewhere_does_not_stand_beside_dice_of_here(
+def test_dice_stands_where_two_versions_were_measured_on_the_same_regions(
     versions: VersionList, dock: MainWidget
 ) -> None:
     project = dock.session.project
     card = project.models.card("v1")
     weights = project.models.dir("v1") / "weights.safetensors"
-    measured = card.replace(
-        version="v2", metrics={"dice": {"cell": 0.5, "fibre": 0.75}},
-        training={"imported_from": "there"},
+    compared = kept("v1", LOST.said, figures={"champion": 0.654, "challenger": 0.676})
+    trained = card.replace(
+        version="v2", gate=compared, training={},
+        metrics={"dice": {"cell": 0.5, "fibre": 0.75}},
     )  # fmt: skip
-    project.models.register(measured, weights)
-    project.models.register(measured.replace(version="v3", training={}), weights)
+    elsewhere = {"version": "v3", "training": {"imported_from": "there"}}
+    alone = {"version": "v4", "gate": not_judged("v1", "Too few.")}
+    for changes in ({}, elsewhere, alone):
+        project.models.register(trained.replace(**changes), weights)
     tell(dock)
-    rows = [versions.tree.topLevelItem(number) for number in range(3)]
-    assert [row.text(2) for row in rows[1:]] == ["–", "0.62"]
-    assert "held-out labels where it was made: cell 0.50" in rows[1].toolTip(2)
-    assert "held-out labels here: cell 0.50" in rows[2].toolTip(2)
+    rows = [versions.tree.topLevelItem(number) for number in range(1, 4)]
+    assert [row.text(2) for row in rows] == ["0.65 → 0.68", "–", "–"]
+    tips = [row.toolTip(2) for row in rows]
+    assert "Dice of v1 and of it, on the same regions: 0.65 → 0.68" in tips[0]
+    assert "labels held out as it was trained: cell 0.50, fibre 0.75" in tips[2]
+    assert "labels held out where it was made: cell 0.50, fibre 0.75" in tips[1]
+    assert "same regions" not in tips[1] + tips[2]
 
 
 def test_what_was_never_compared_says_so(dock: MainWidget, model_dir: Path) -> None:

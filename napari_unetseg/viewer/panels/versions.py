@@ -150,24 +150,29 @@ class VersionList(QWidget):
 
 
 def report_text(card: ModelCard) -> str:
-    """Return how a version compared, line by line."""
+    """Return how a version compared, line by line; nothing is said twice."""
     if card.gate is None:
         return f"{card.version}: {_NOT_KNOWN}"
     champion = f", compared with {card.gate.champion}" if card.gate.checks else ""
     lines = [f"{card.version}{champion}: {card.gate.said}"]
-    lines += [f"{'✓' if c.passed else '✗'} {c.said}" for c in card.gate.checks]
+    lines += [
+        f"{'✓' if check.passed else '✗'} {check.said}"
+        for check in card.gate.checks
+        if not card.gate.said.endswith(check.said[1:])
+    ]
     return "\n".join(lines)
 
 
 def dice_text(card: ModelCard) -> str:
-    """Return the mean Dice over the classes, measured on held-out labels.
+    """Return the Dice of the version before and of this one, on the same regions.
 
-    That of an imported version was measured elsewhere, and compares with none here.
+    What a training measures on the way is of the regions that were held out then. More
+    are for each version, so these numbers must not stand below each other.
     """
-    dice = card.metrics.get("dice") or {}
-    if _is_from_elsewhere(card):
+    figures = {} if card.gate is None else card.gate.figures
+    if _is_from_elsewhere(card) or "challenger" not in figures:
         return "–"
-    return f"{sum(dice.values()) / len(dice):.2f}" if dice else "–"
+    return f"{figures['champion']:.2f} → {figures['challenger']:.2f}"
 
 
 def _tree() -> QTreeWidget:
@@ -223,8 +228,12 @@ def _dice_tip(card: ModelCard) -> str:
     if not dice:
         return "Dice was not measured: too few labels to hold some out."
     parts = ", ".join(f"{name} {value:.2f}" for name, value in dice.items())
-    where = "where it was made" if _is_from_elsewhere(card) else "here"
-    return f"Dice on held-out labels {where}: {parts}"
+    where = "where it was made" if _is_from_elsewhere(card) else "as it was trained"
+    lines = [f"Dice on labels held out {where}: {parts}"]
+    if (compared := dice_text(card)) != "–":
+        before = card.gate.champion if card.gate else None
+        lines.insert(0, f"Dice of {before} and of it, on the same regions: {compared}")
+    return "\n".join(lines)
 
 
 def _is_from_elsewhere(card: ModelCard) -> bool:
