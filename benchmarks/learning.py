@@ -1,12 +1,13 @@
 """Whether a few corrections make a better model, and keep what the old one knew.
 
-Somebody who knows the truth puts slices right in the regions that the worklist names,
-until 5 % of what may be labelled is labelled; after each round the model is fine-tuned
-and the gate decides. Beside it: fine-tuning as it is usually done, a new network and a
-pixel classifier from the same labels, and fine-tuning on dense labels. Dice is the mean
-over the foreground classes on a part that nobody labels. Besides: how often the gate
-passes a version that learned nothing, whether the worklist saves regions, what a round
-costs. See ``learning_sets`` for the volumes, ``learning_arms`` for the ways to learn.
+Somebody who knows the truth puts slices right in the regions where the model is
+unsure, until 5 % of what may be labelled is labelled; after each round the model is
+fine-tuned and the gate decides. Beside it: fine-tuning as it is usually done, a new
+network and a pixel classifier from the same labels, and fine-tuning on dense labels.
+Dice is the mean over the foreground classes on a part that nobody labels. Besides:
+how often the gate passes a version that learned nothing, how many regions other
+orders of the worklist need, what a round costs. See ``learning_sets`` for the volumes,
+``learning_arms`` for the ways to learn.
 
 Budgets are steps. With ``--keep`` every parent, every arm of a study (a set and a seed)
 and every trial of the gate stays in that folder, and one that is there is not done
@@ -194,6 +195,11 @@ def summary(figures: Mapping[str, Any]) -> dict[str, Any]:
             "retention_drop": _lost(parent, [row["ours"] for row in rows]),
             "minutes": _mean([row["minutes"] for row in last]),
         }
+        for strategy in ("random", "scan"):
+            if all(strategy in row for row in rows):
+                ends = [row[strategy]["rows"][-1] for row in rows]
+                key = f"ours_newest_by_{strategy}"
+                table[name][key] = _mean([mean(row["dice_of_newest"]) for row in ends])
         forgetful = [row["naive"] for row in rows if "naive" in row]
         if forgetful:
             table[name]["naive_retention_drop"] = _lost(parent, forgetful)

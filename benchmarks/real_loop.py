@@ -106,6 +106,7 @@ class Loop:
                 project.corrections,
                 volume_shape=self.shape,
                 n=4 * REGIONS_PER_ROUND,
+                strategy="uncertainty",
             )
             allowed = Box((0, 0, 0), (N_OPEN, *self.shape[1:]))
             items = tuple(i for i in items if i.centre[0] < N_OPEN)[:REGIONS_PER_ROUND]

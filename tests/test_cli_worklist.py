@@ -25,10 +25,27 @@ def project_predicted(project_with_model: Path) -> Path:
     return project_with_model
 
 
+def test_places_near_objects_come_first_if_nobody_says_otherwise(
+    project_with_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Project.open(project_with_model, read_only=True) as project:
+        shape, path = project.volume.shape, project.prediction_path("v1")
+    labels, cell = np.zeros(shape, np.uint8), np.zeros((2, *shape), np.uint8)
+    labels[DOUBTED], cell[0][DOUBTED] = 1, 255
+    predicted(path, cell, {}, labels)
+    assert main(["worklist", str(project_with_model), "--json"]) == OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["strategy"] == "random"
+    (region,) = found["regions"]
+    assert "cell" in region["why"]
+    assert region["why"].startswith("picked at random")
+
+
 def test_regions_are_listed_with_their_reasons(
     project_predicted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["worklist", str(project_predicted), "--json"]) == OK
+    doubted = ["worklist", str(project_predicted), "--strategy", "uncertainty"]
+    assert main([*doubted, "--json"]) == OK
     found = json.loads(capsys.readouterr().out)
     assert (found["version"], found["strategy"]) == ("v1", "uncertainty")
     (region,) = found["regions"]

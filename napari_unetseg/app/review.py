@@ -35,9 +35,7 @@ Ranked: TypeAlias = tuple[tuple[WorkItem, ...], dict[WorkItem, np.ndarray]]
 class Review:
     """The worklist of one project and where the person stands in it."""
 
-    def __init__(
-        self, project: Project, strategy: WorklistStrategy = "uncertainty"
-    ) -> None:
+    def __init__(self, project: Project, strategy: WorklistStrategy = "random") -> None:
         self._project = project
         self._found: queue.SimpleQueue[tuple[Asked, Ranked]]
         self._found = queue.SimpleQueue()

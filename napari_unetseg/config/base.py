@@ -14,7 +14,7 @@ MAPS = (RATER_DISAGREEMENT, MODEL_DISAGREEMENT, TOTAL_UNCERTAINTY)
 
 Workers = Annotated[int, Field(ge=0, le=1024)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-WorklistStrategy = Literal["uncertainty", "raters", "models", "random", "scan"]
+WorklistStrategy = Literal["random", "uncertainty", "raters", "models", "scan"]
 
 
 class Config(BaseModel):

@@ -76,10 +76,10 @@ class WorklistConfig(Config):
     """Which regions to look at next."""
 
     strategy: WorklistStrategy = Field(
-        "uncertainty",
-        description="What comes first: where the model is unsure, where raters would "
-        "disagree, where mirrored passes do; at random near objects; or everything in "
-        "the order of the volume.",
+        "random",
+        description="What comes first: places near objects, at random; where the model "
+        "is unsure, where raters would disagree, where mirrored passes do; or "
+        "everything in the order of the volume.",
     )
     n: Annotated[int, Field(ge=1, le=1000)] = Field(12, description="Regions at most.")
     seed: Annotated[int, Field(ge=0)] = Field(

@@ -32,7 +32,7 @@ class Preferences(Config):
         "region, from 50 to 150.",
     )
     worklist: WorklistStrategy = Field(
-        "uncertainty", description="Which regions come first in the worklist."
+        "random", description="Which regions come first in the worklist."
     )
     auto_finetune: bool = Field(
         False, description="Fine-tune by itself after every so many corrections."

@@ -49,7 +49,7 @@ def rank_regions(
     volume_shape: Zyx,
     n: int = 12,
     tile: Zyx | None = None,
-    strategy: WorklistStrategy = "uncertainty",
+    strategy: WorklistStrategy = "random",
     seed: int = 0,
 ) -> tuple[WorkItem, ...]:
     """Return the regions to look at next, in their order.

@@ -116,7 +116,7 @@ def doubtful(
         maps[TOTAL_UNCERTAINTY][:, 8 * n, 8 * n] = 200
     maps[MODEL_DISAGREEMENT][4:8, 40:44, 0:4] = 200
     predicted(path, np.full((2, *shape), 128, np.uint8), maps)
-    session = Session(Preferences(annotator="Ana"))
+    session = Session(Preferences(annotator="Ana", worklist="uncertainty"))
     session.open_project(project_with_model)
     collect(session)
     yield session

@@ -52,7 +52,8 @@ def predictions(tmp_path_factory: pytest.TempPathFactory) -> PredictionStore:
 def ranked(
     predictions: PredictionStore, corrections: CorrectionStore, **options: Any
 ) -> tuple[WorkItem, ...]:
-    options = {"tile": TILE, "volume_shape": predictions.shape} | options
+    usual = {"tile": TILE, "volume_shape": predictions.shape}
+    options = usual | {"strategy": "uncertainty"} | options
     return rank_regions(predictions, corrections, **options)
 
 

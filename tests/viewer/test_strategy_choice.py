@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication, QComboBox
 import napari_unetseg
 from napari_unetseg.app.project import Project
 from napari_unetseg.app.session import Session
-from napari_unetseg.config import RATER_DISAGREEMENT, TOTAL_UNCERTAINTY
+from napari_unetseg.config import RATER_DISAGREEMENT, TOTAL_UNCERTAINTY, Preferences
 from napari_unetseg.viewer.hand import Hand
 from napari_unetseg.viewer.panels.review import ReviewPanel
 from napari_unetseg.viewer.preferences import PLUGIN, read_preferences
@@ -46,9 +46,8 @@ def session(
     maps[TOTAL_UNCERTAINTY][DOUBTED] = maps[RATER_DISAGREEMENT][DISPUTED] = 200
     probability = np.full((2, *shape), 128, np.uint8)
     predicted(path, probability, maps, voxel_size=voxel_size)
-    session = Session()
+    session = Session(Preferences(annotator="Ana", worklist="uncertainty"))
     session.open_project(project_with_model)
-    session.set_annotator("Ana")
     yield session
     session.close()
 

@@ -40,7 +40,9 @@ _ROW_HEIGHT, _MAX_ROWS = 44, 5
 _PICTURE = 40
 _START = "Press N to go to the first region."
 _LOOKING = "Looking for regions…"
-_ALL_DONE = "Nothing left to review here. Predict more, or fine-tune."
+_ALL_DONE = (
+    "Nothing left to review here. Choose another order, predict more, or fine-tune."
+)
 _NO_ITEM = "Go to a region first (N)."
 _NONE_OPEN = "There is no region to go to."
 _TIPS = {

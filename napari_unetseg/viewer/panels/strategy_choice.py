@@ -14,6 +14,10 @@ from napari_unetseg.viewer.controls import explain, label, quieten_wheel, row
 from napari_unetseg.viewer.preferences import keep_preference
 
 STRATEGIES: dict[WorklistStrategy, tuple[str, str]] = {
+    "random": (
+        "random near objects",
+        "By chance, inside what the model finds or at its border.",
+    ),
     "uncertainty": (
         "unsure first",
         "Where the model is least sure, for every class in turn. At first with some "
@@ -23,10 +27,6 @@ STRATEGIES: dict[WorklistStrategy, tuple[str, str]] = {
     "models": (
         "models disagree first",
         "Where the answer changes most when the image is mirrored.",
-    ),
-    "random": (
-        "random near objects",
-        "By chance, inside what the model finds or at its border.",
     ),
     "scan": (
         "in scan order",
