@@ -38,7 +38,7 @@ def test_places_near_objects_come_first_if_nobody_says_otherwise(
     assert found["strategy"] == "random"
     (region,) = found["regions"]
     assert "cell" in region["why"]
-    assert region["why"].startswith("picked at random")
+    assert region["why"].startswith("at random, ")
 
 
 def test_regions_are_listed_with_their_reasons(

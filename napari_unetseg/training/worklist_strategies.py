@@ -194,8 +194,8 @@ class RandomNearObjects:
         """Return one of the voxels, whichever."""
         places = np.argwhere(self._is(seen, column))
         number, is_border = divmod(column, 2)
-        where = "at the border of" if is_border else "inside"
-        reason = f"picked at random {where} {self._names[number]}"
+        where = "border of" if is_border else "inside"
+        reason = f"at random, {where} {self._names[number]}"
         place = places[rng.integers(len(places))]
         return Found(tuple(int(i) for i in place), number + 1, reason)
 

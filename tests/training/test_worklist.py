@@ -199,14 +199,14 @@ def test_random_regions_lie_inside_objects_and_at_their_borders(
     ]
     for items in lists:
         inside, border, fibre, *_ = items
-        assert inside.reason == "picked at random inside cell"
-        assert border.reason == "picked at random at the border of cell"
+        assert inside.reason == "at random, inside cell"
+        assert border.reason == "at random, border of cell"
         z, y, x = border.centre
         around = labels[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2]
         assert (around == 0).any()
         for item in items:
             assert labels[item.centre] == item.class_id
-        assert fibre.reason == "picked at random inside fibre"
+        assert fibre.reason == "at random, inside fibre"
     assert len({tuple(item.centre for item in items) for items in lists}) > 2
     again = ranked(predictions, corrections, strategy="random", seed=0, n=4)
     assert again == lists[0]
