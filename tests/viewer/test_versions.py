@@ -147,9 +147,9 @@ def test_dice_stands_where_two_versions_were_measured_on_the_same_regions(
         project.models.register(trained.replace(**changes), weights)
     tell(dock)
     rows = [versions.tree.topLevelItem(number) for number in range(1, 4)]
-    assert [row.text(2) for row in rows] == ["0.65 → 0.68", "–", "–"]
+    assert [row.text(2) for row in rows] == ["0.65\u2009→\u20090.68", "–", "–"]
     tips = [row.toolTip(2) for row in rows]
-    assert "Dice of v1 and of it, on the same regions: 0.65 → 0.68" in tips[0]
+    assert "Dice of v1 and of it, on the same regions: 0.65\u2009→\u20090.68" in tips[0]
     assert "labels held out as it was trained: cell 0.50, fibre 0.75" in tips[2]
     assert "labels held out where it was made: cell 0.50, fibre 0.75" in tips[1]
     assert "same regions" not in tips[1] + tips[2]

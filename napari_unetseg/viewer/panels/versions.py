@@ -37,6 +37,7 @@ _MARKS = {
     VersionState.USED_BEFORE: "used before",
 }
 _EXACTLY = Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchRecursive
+_TO = "\u2009→\u2009"  # thin spaces
 _INDENT = 10  # px per generation
 _DEEPEST = 6  # later generations stand beside this one: the dock is narrow
 _ROWS = 6
@@ -172,7 +173,7 @@ def dice_text(card: ModelCard) -> str:
     figures = {} if card.gate is None else card.gate.figures
     if _is_from_elsewhere(card) or "challenger" not in figures:
         return "–"
-    return f"{figures['champion']:.2f} → {figures['challenger']:.2f}"
+    return f"{figures['champion']:.2f}{_TO}{figures['challenger']:.2f}"
 
 
 def _tree() -> QTreeWidget:
@@ -187,6 +188,8 @@ def _tree() -> QTreeWidget:
     assert header is not None
     header.setStretchLastSection(True)
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    # When a version was made gives way: the dock is narrow, and the tip says it, too.
+    header.setSectionResizeMode(len(_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
     return tree
 
 
@@ -212,7 +215,7 @@ def _version_row(card: ModelCard, state: VersionState) -> QTreeWidgetItem:
     item.setData(0, Qt.ItemDataRole.UserRole, card.version)
     about = card.description or card.name or f"{len(card.raters)} raters"
     origin = f", fine-tuned from {card.parent}" if card.parent else ""
-    tip = f"{card.version}, {state}{origin}\n{about}\n{_dice_tip(card)}"
+    tip = f"{card.version}, {state}{origin}, {made}\n{about}\n{_dice_tip(card)}"
     for column in range(len(_COLUMNS)):
         item.setToolTip(column, tip)
     return item
