@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,15 +31,39 @@ def make_viewer(make_napari_viewer: Callable[..., Viewer]) -> Callable[..., View
     return make
 
 
-@pytest.fixture(scope="module")
-def _module_viewer(qapp: QApplication) -> Iterator[Viewer]:
-    """One window for the tests of a module: opening and closing takes seconds."""
+@pytest.fixture(scope="session")
+def _new_window(qapp: QApplication) -> Callable[[], Viewer]:
+    """Open a window as napari does; what it registers is registered once.
+
+    Napari's fixture has a register of its own, and lets napari forget afterwards that
+    the real one is filled.
+    """
     import napari
+    from napari import plugins
+    from napari._qt import qt_main_window
+
+    register_plugins = functools.cache(plugins._initialize_plugins)
+    register_actions = functools.cache(qt_main_window.init_qactions)
+
+    def open_window() -> Viewer:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plugins, "_initialize_plugins", register_plugins)
+            patch.setattr(qt_main_window, "init_qactions", register_actions)
+            return napari.Viewer(show=True, show_welcome_screen=False)
+
+    return open_window
+
+
+@pytest.fixture(scope="module")
+def _module_viewer(
+    qapp: QApplication, _new_window: Callable[[], Viewer]
+) -> Iterator[Viewer]:
+    """One window for the tests of a module: opening and closing takes seconds."""
     from napari._qt.qt_viewer import QtViewer
     from napari.settings import get_settings
 
     get_settings().application.confirm_close_window = False
-    viewer = napari.Viewer(show=True, show_welcome_screen=False)
+    viewer = _new_window()
     viewer.window.resize(1100, 700)
     with pytest.MonkeyPatch.context() as patch:
         # napari collects all garbage for every layer that goes: a second per test.
